@@ -1,0 +1,31 @@
+// Registration only: every operation lives with its family.
+#include "autograd/autograd.h"
+#include "cam/cam_binding.h"
+#include "nn/wetr_binding.h"
+#include "optim/adamw.h"
+#include "system.h"
+#include "tensor/registration.h"
+
+namespace {
+
+Napi::Object initialise(Napi::Env env, Napi::Object exports) {
+  afa::tuneProcess();
+  env.SetInstanceData(new afa::AddonData());
+  afa::Exports m(env, exports);
+  afa::registerSystem(m);
+  afa::registerCreation(m);
+  afa::registerPointwise(m);
+  afa::registerReduction(m);
+  afa::registerShape(m);
+  afa::registerLinear(m);
+  afa::registerImage(m);
+  afa::registerAutograd(m);
+  afa::registerWeTr(m);
+  afa::registerCam(m);
+  afa::registerOptim(m);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(medical_afa, initialise)

@@ -1,0 +1,8 @@
+#pragma once
+#include "binding.h"
+
+namespace afa {
+
+void registerAutograd(Exports& m);
+
+}  // namespace afa

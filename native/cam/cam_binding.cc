@@ -1,0 +1,41 @@
+#include "cam/cam_binding.h"
+
+#include "cam/multi_scale_cam.h"
+#include "cam/par.h"
+#include "nn/wetr_binding.h"
+
+namespace afa {
+
+namespace {
+
+using Model = std::shared_ptr<nn::WeTr>;
+using MultiScale = std::tuple<at::Tensor, at::Tensor, int64_t, int64_t>;
+
+MultiScale multiScaleCam(Model model, at::Tensor images, std::vector<double> scales, bool affinity,
+                         bool flippedAffinity, int64_t chunk) {
+  auto out = cam::multiScaleCam(*model, images, {scales, affinity, flippedAffinity, chunk});
+  return {out.cam, out.affinity, out.gridHeight, out.gridWidth};
+}
+
+// Everything that an embedder's predict() needs, in one job of the compute thread:
+// class logits, segmentation logits, multi-scale CAM.
+std::tuple<at::Tensor, at::Tensor, at::Tensor> predict(Model model, at::Tensor images, std::vector<double> scales,
+                                                       int64_t chunk) {
+  at::NoGradGuard guard;
+  auto out = model->forward(images, {.cls = true, .seg = true});
+  auto cam = cam::multiScaleCam(*model, images, {scales, false, false, chunk}).cam;
+  return {out.cls, out.seg, cam};
+}
+
+}  // namespace
+
+void registerCam(Exports& m) {
+  m.def("multiScaleCam", {"model", "images", "scales", "affinity", "flippedAffinity", "chunk"}, multiScaleCam);
+  m.defAsync("predictAsync", {"model", "images", "scales", "chunk"}, predict);
+  m.def("pixelAdaptiveRefine", {"images", "masks", "dilations", "iterations"},
+        +[](at::Tensor images, at::Tensor masks, std::vector<int64_t> dilations, int64_t iterations) {
+          return cam::refine(images, masks, {dilations, iterations});
+        });
+}
+
+}  // namespace afa

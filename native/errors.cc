@@ -1,0 +1,45 @@
+#include "errors.h"
+
+#include <ATen/ATen.h>
+
+#include <new>
+
+#include "addon_data.h"
+
+namespace afa {
+
+void invalidArgument(const std::string& message) { throw ArgumentError("ERR_INVALID_ARG", message); }
+
+ErrorInfo describe(std::exception_ptr error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const ArgumentError& e) {
+    return {e.code, e.what()};
+  } catch (const c10::OutOfMemoryError& e) {
+    return {"ERR_OUT_OF_MEMORY", e.what_without_backtrace()};
+  } catch (const c10::Error& e) {
+    std::string message = e.what_without_backtrace();
+    const bool oom = message.find("can't allocate memory") != std::string::npos;
+    return {oom ? "ERR_OUT_OF_MEMORY" : "ERR_TORCH", message};
+  } catch (const std::bad_alloc&) {
+    return {"ERR_OUT_OF_MEMORY", "out of memory"};
+  } catch (const std::exception& e) {
+    return {"ERR_INTERNAL", e.what()};
+  } catch (...) {
+    return {"ERR_INTERNAL", "unknown C++ exception"};
+  }
+}
+
+Napi::Value makeTorchError(Napi::Env env, const ErrorInfo& info, const std::string& op) {
+  auto message = Napi::String::New(env, info.message);
+  auto code = Napi::String::New(env, info.code);
+  auto opName = Napi::String::New(env, op);
+  auto& errorClass = AddonData::of(env).errorClass;
+  if (!errorClass.IsEmpty()) return errorClass.New({message, code, opName});
+  auto plain = Napi::Error::New(env, info.message).Value();
+  plain.Set("code", code);
+  plain.Set("op", opName);
+  return plain;
+}
+
+}  // namespace afa

@@ -1,0 +1,114 @@
+#include "nn/layers.h"
+
+#include <cmath>
+
+namespace afa::nn {
+
+at::Tensor StateDict::parameter(const std::string& name, at::IntArrayRef shape) {
+  auto tensor = at::empty(shape, at::kFloat);
+  tensor.set_requires_grad(true);
+  parameters_.push_back({name, tensor});
+  all_.push_back({name, tensor});
+  return tensor;
+}
+
+at::Tensor StateDict::buffer(const std::string& name, at::Tensor initial) {
+  all_.push_back({name, initial});
+  return initial;
+}
+
+namespace {
+
+// gain of leaky_relu with slope a
+double gain(double a) { return std::sqrt(2.0 / (1.0 + a * a)); }
+
+void fill(const at::Tensor& tensor, double value) {
+  at::NoGradGuard guard;
+  tensor.fill_(value);
+}
+
+// torch.nn's default for Linear and Conv2d: U(-1/sqrt(fan_in), 1/sqrt(fan_in)) for both.
+void pytorchDefault(at::Tensor& weight, at::Tensor& bias) {
+  at::NoGradGuard guard;
+  const int64_t fanIn = weight.numel() / weight.size(0);
+  kaimingUniform(weight, std::sqrt(5.0), fanIn);
+  if (bias.defined()) bias.uniform_(-1.0 / std::sqrt(fanIn), 1.0 / std::sqrt(fanIn));
+}
+
+}  // namespace
+
+void kaimingUniform(at::Tensor& weight, double a, int64_t fan) {
+  at::NoGradGuard guard;
+  const double bound = gain(a) * std::sqrt(3.0 / fan);
+  weight.uniform_(-bound, bound);
+}
+
+void kaimingNormal(at::Tensor& weight, double a, int64_t fan) {
+  at::NoGradGuard guard;
+  weight.normal_(0.0, gain(a) / std::sqrt(fan));
+}
+
+Linear::Linear(StateDict& state, const std::string& name, int64_t in, int64_t out, Init init)
+    : weight(state.parameter(name + ".weight", {out, in})), bias(state.parameter(name + ".bias", {out})) {
+  if (init == Init::PyTorchDefault) {
+    pytorchDefault(weight, bias);
+  } else {
+    at::NoGradGuard guard;
+    weight.normal_(0.0, 0.02);  // the truncation of the original lies at 100 standard deviations
+    bias.zero_();
+  }
+}
+
+at::Tensor Linear::forward(const at::Tensor& x) const { return at::linear(x, weight, bias); }
+
+Conv2d::Conv2d(StateDict& state, const std::string& name, int64_t in, int64_t out, Options o)
+    : weight(state.parameter(name + ".weight", {out, in / o.groups, o.kernel, o.kernel})),
+      bias(o.bias ? state.parameter(name + ".bias", {out}) : at::Tensor()),
+      options(o) {
+  const int64_t fanOut = o.kernel * o.kernel * out / o.groups;
+  kaimingNormal(weight, 0.0, fanOut);
+  if (bias.defined()) fill(bias, 0.0);
+}
+
+at::Tensor Conv2d::forward(const at::Tensor& x) const {
+  return at::conv2d(x, weight, bias, options.stride, options.padding, /*dilation=*/1, options.groups);
+}
+
+LayerNorm::LayerNorm(StateDict& state, const std::string& name, int64_t channels, double eps)
+    : weight(state.parameter(name + ".weight", {channels})),
+      bias(state.parameter(name + ".bias", {channels})),
+      eps(eps) {
+  fill(weight, 1.0);
+  fill(bias, 0.0);
+}
+
+at::Tensor LayerNorm::forward(const at::Tensor& x) const {
+  return at::layer_norm(x, weight.sizes(), weight, bias, eps);
+}
+
+BatchNorm2d::BatchNorm2d(StateDict& state, const std::string& name, int64_t channels)
+    : weight(state.parameter(name + ".weight", {channels})),
+      bias(state.parameter(name + ".bias", {channels})),
+      runningMean(state.buffer(name + ".running_mean", at::zeros({channels}))),
+      runningVar(state.buffer(name + ".running_var", at::ones({channels}))),
+      numBatchesTracked(state.buffer(name + ".num_batches_tracked", at::zeros({}, at::kLong))) {
+  fill(weight, 1.0);
+  fill(bias, 0.0);
+}
+
+at::Tensor BatchNorm2d::forward(const at::Tensor& x, bool training) const {
+  if (training) numBatchesTracked.add_(1);
+  return at::batch_norm(x, weight, bias, runningMean, runningVar, training, /*momentum=*/0.1, /*eps=*/1e-5,
+                        /*cudnn_enabled=*/true);
+}
+
+at::Tensor dropPath(const at::Tensor& x, double p, bool training) {
+  if (!training || p <= 0.0) return x;
+  std::vector<int64_t> shape(x.dim(), 1);
+  shape[0] = x.size(0);
+  // Drawn on the CPU so that one seed gives one training run on every device.
+  auto keep = at::empty(shape, at::kFloat).bernoulli_(1.0 - p).div_(1.0 - p);
+  return x * keep.to(x.options(), /*non_blocking=*/true);
+}
+
+}  // namespace afa::nn

@@ -1,0 +1,79 @@
+// What is not a tensor: threads, random state, devices, versions, counters.
+#include "system.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <c10/macros/Macros.h>
+#include <torch/headeronly/version.h>
+
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
+namespace afa {
+
+void tuneProcess() {
+#if defined(__GLIBC__)
+  // Activations of tens of MB come and go many times a step. By default glibc maps each one afresh and gives it
+  // back, and half of a CAM pass was page faults; kept on the heap they are reused.
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
+  mallopt(M_TOP_PAD, 64 << 20);
+#endif
+}
+
+namespace {
+
+bool deviceAvailable(at::Device device) {
+  if (device.is_cpu()) return true;
+  if (device.is_cuda()) return at::hasCUDA() && at::detail::getCUDAHooks().deviceCount() > std::max<int>(0, device.index());
+  if (device.is_mps()) return at::hasMPS();
+  return false;
+}
+
+Napi::Value buildInfo(Napi::Env env) {
+  auto info = Napi::Object::New(env);
+  info.Set("torchVersion", TORCH_VERSION);
+  info.Set("cudaLibrary", at::hasCUDA());
+  info.Set("mpsLibrary", at::hasMPS());
+  info.Set("parallel", at::get_parallel_info());
+  info.Set("cpuCapability", at::get_cpu_capability());
+  info.Set("mkldnn", at::hasMKLDNN());
+  return info;
+}
+
+Napi::Value memory(Napi::Env env) {
+  const auto& data = AddonData::of(env);
+  auto out = Napi::Object::New(env);
+  out.Set("liveTensors", static_cast<double>(data.liveTensors));
+  out.Set("liveBytes", static_cast<double>(data.liveBytes));
+  return out;
+}
+
+}  // namespace
+
+void registerSystem(Exports& m) {
+  m.def("initialize", {"errorClass"}, +[](Napi::Value errorClass) {
+    AddonData::of(errorClass.Env()).errorClass = Napi::Persistent(errorClass.As<Napi::Function>());
+  });
+  m.def("buildInfo", {}, buildInfo);
+  m.def("memory", {}, memory);
+  m.def("deviceAvailable", {"device"}, deviceAvailable);
+  m.def("setNumThreads", {"threads"}, +[](int64_t threads) { at::set_num_threads(static_cast<int>(threads)); });
+  m.def("getNumThreads", {}, +[]() { return static_cast<int64_t>(at::get_num_threads()); });
+  m.def("setDeterministic", {"value"},
+        +[](bool value) { at::globalContext().setDeterministicAlgorithms(value, /*warn_only=*/true); });
+  m.def("manualSeed", {"seed"}, +[](int64_t seed) { at::manual_seed(static_cast<uint64_t>(seed)); });
+  m.def("getRngState", {}, +[]() {
+    auto generator = at::detail::getDefaultCPUGenerator();
+    std::lock_guard<std::mutex> lock(generator.mutex());
+    return generator.get_state();
+  });
+  m.def("setRngState", {"state"}, +[](at::Tensor state) {
+    auto generator = at::detail::getDefaultCPUGenerator();
+    std::lock_guard<std::mutex> lock(generator.mutex());
+    generator.set_state(state);
+  });
+}
+
+}  // namespace afa

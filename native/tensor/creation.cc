@@ -1,0 +1,81 @@
+// Tensors from JavaScript's typed arrays and back, and from sizes.
+#include "registration.h"
+
+namespace afa {
+
+namespace {
+
+struct Bytes {
+  const void* data;
+  size_t length;
+};
+
+Bytes bytesOf(const Napi::Value& value) {
+  if (value.IsTypedArray()) {
+    auto view = value.As<Napi::TypedArray>();
+    return {static_cast<const char*>(view.ArrayBuffer().Data()) + view.ByteOffset(), view.ByteLength()};
+  }
+  invalidArgument("Expected a typed array for argument 'data' of fromTypedArray() but received " +
+                  describeValue(value));
+}
+
+at::Tensor fromTypedArray(Napi::Value data, std::vector<int64_t> shape, at::ScalarType dtype) {
+  const auto bytes = bytesOf(data);
+  auto out = at::empty(shape, at::TensorOptions().dtype(dtype));
+  if (out.nbytes() != bytes.length)
+    invalidArgument("Expected " + std::to_string(out.nbytes()) + " bytes of data for this shape and dtype but received " +
+                    std::to_string(bytes.length));
+  std::memcpy(out.mutable_data_ptr(), bytes.data, bytes.length);
+  return out;
+}
+
+// The elements, row-major, as a fresh ArrayBuffer: never a window on memory that dispose() may free.
+Napi::Value toArrayBuffer(Napi::Env env, at::Tensor self) {
+  auto host = self.detach().to(at::kCPU).contiguous();
+  auto buffer = Napi::ArrayBuffer::New(env, host.nbytes());
+  std::memcpy(buffer.Data(), host.const_data_ptr(), host.nbytes());
+  return buffer;
+}
+
+double item(at::Tensor self) {
+  if (self.numel() != 1)
+    invalidArgument("item() needs a tensor of one element but this one has " + std::to_string(self.numel()));
+  return self.item().toDouble();
+}
+
+}  // namespace
+
+void registerCreation(Exports& m) {
+  m.def("fromTypedArray", {"data", "shape", "dtype"}, fromTypedArray);
+  m.def("toArrayBuffer", {"self"}, toArrayBuffer);
+  m.def("item", {"self"}, item);
+  m.def("full", {"shape", "value", "dtype", "device"},
+        +[](std::vector<int64_t> shape, double value, at::ScalarType dtype, at::Device device) {
+          return at::full(shape, value, at::TensorOptions().dtype(dtype).device(device));
+        });
+  m.def("arange", {"start", "end", "step", "dtype"},
+        +[](double start, double end, double step, at::ScalarType dtype) {
+          return at::arange(start, end, step, at::TensorOptions().dtype(dtype));
+        });
+  m.def("rand", {"shape", "dtype"}, +[](std::vector<int64_t> shape, at::ScalarType dtype) {
+    return at::rand(shape, at::TensorOptions().dtype(dtype));
+  });
+  m.def("randn", {"shape", "dtype"}, +[](std::vector<int64_t> shape, at::ScalarType dtype) {
+    return at::randn(shape, at::TensorOptions().dtype(dtype));
+  });
+  m.def("to", {"self", "dtype", "device"},
+        +[](at::Tensor self, std::optional<at::ScalarType> dtype, std::optional<at::Device> device) {
+          auto options = self.options();
+          if (dtype) options = options.dtype(*dtype);
+          if (device) options = options.device(*device);
+          return self.to(options);
+        });
+
+  m.def("shape", {"self"}, +[](at::Tensor self) { return self.sizes().vec(); });
+  m.def("dtype", {"self"}, +[](at::Tensor self) { return codeFromDtype(self.scalar_type()); });
+  m.def("device", {"self"}, +[](at::Tensor self) { return self.device().str(); });
+  m.def("isDisposed", {"self"}, +[](TensorBox* box) { return !box->tensor.defined(); });
+  m.def("dispose", {"self"}, +[](Napi::Env env, TensorBox* box) { disposeTensor(env, *box); });
+}
+
+}  // namespace afa

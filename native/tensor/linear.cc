@@ -1,0 +1,34 @@
+// Products and the layers that an embedder builds heads from.
+#include "registration.h"
+
+namespace afa {
+
+void registerLinear(Exports& m) {
+  using at::Tensor;
+  using Ints = std::vector<int64_t>;
+  using MaybeTensor = std::optional<Tensor>;
+  m.def("matmul", {"self", "other"}, +[](Tensor a, Tensor b) { return at::matmul(a, b); });
+  m.def("linear", {"input", "weight", "bias"}, +[](Tensor input, Tensor weight, MaybeTensor bias) {
+    return at::linear(input, weight, bias);
+  });
+  m.def("conv2d", {"input", "weight", "bias", "stride", "padding", "dilation", "groups"},
+        +[](Tensor input, Tensor weight, MaybeTensor bias, Ints stride, Ints padding, Ints dilation, int64_t groups) {
+          return at::conv2d(input, weight, bias, stride, padding, dilation, groups);
+        });
+  m.def("layerNorm", {"input", "weight", "bias", "eps"},
+        +[](Tensor input, Tensor weight, Tensor bias, double eps) {
+          return at::layer_norm(input, weight.sizes(), weight, bias, eps);
+        });
+  m.def("crossEntropy", {"input", "target", "ignoreIndex", "reduction"},
+        +[](Tensor input, Tensor target, int64_t ignoreIndex, std::string reduction) {
+          const auto mode = reduction == "sum" ? at::Reduction::Sum
+                            : reduction == "none" ? at::Reduction::None : at::Reduction::Mean;
+          return at::cross_entropy_loss(input, target, {}, mode, ignoreIndex);
+        });
+  m.def("binaryCrossEntropyWithLogits", {"input", "target", "posWeight"},
+        +[](Tensor input, Tensor target, MaybeTensor posWeight) {
+          return at::binary_cross_entropy_with_logits(input, target, {}, posWeight);
+        });
+}
+
+}  // namespace afa

@@ -1,0 +1,232 @@
+/** The addon's functions, as native/**\/*.cc registers them. Only src/native, src/tensor and their like call these. */
+
+declare const kind: unique symbol;
+/** A native object: opaque, made and checked by the addon. */
+export type TensorHandle = { readonly [kind]: 'tensor' };
+export type WeTrHandle = { readonly [kind]: 'wetr' };
+
+/** A tensor, or a number that takes part in type promotion as Python's numbers do. */
+export type Operand = TensorHandle | number;
+type Ints = readonly number[];
+type Unary = (self: TensorHandle) => TensorHandle;
+type Binary = (self: TensorHandle, other: Operand) => TensorHandle;
+type Reduce = (self: TensorHandle, dims: Ints | undefined, keepdim: boolean) => TensorHandle;
+
+export interface Bindings {
+  initialize(errorClass: unknown): void;
+  buildInfo(): BuildInfo;
+  memory(): { liveTensors: number; liveBytes: number };
+  deviceAvailable(device: string): boolean;
+  setNumThreads(threads: number): void;
+  getNumThreads(): number;
+  setDeterministic(value: boolean): void;
+  manualSeed(seed: number): void;
+  getRngState(): TensorHandle;
+  setRngState(state: TensorHandle): void;
+
+  fromTypedArray(data: ArrayBufferView, shape: Ints, dtype: number): TensorHandle;
+  toArrayBuffer(self: TensorHandle): ArrayBuffer;
+  item(self: TensorHandle): number;
+  full(shape: Ints, value: number, dtype: number, device: string): TensorHandle;
+  arange(start: number, end: number, step: number, dtype: number): TensorHandle;
+  rand(shape: Ints, dtype: number): TensorHandle;
+  randn(shape: Ints, dtype: number): TensorHandle;
+  to(self: TensorHandle, dtype: number | undefined, device: string | undefined): TensorHandle;
+  shape(self: TensorHandle): number[];
+  dtype(self: TensorHandle): number;
+  device(self: TensorHandle): string;
+  isDisposed(self: TensorHandle): boolean;
+  dispose(self: TensorHandle): void;
+
+  add: Binary;
+  sub: Binary;
+  mul: Binary;
+  div: Binary;
+  pow: Binary;
+  maximum: Binary;
+  minimum: Binary;
+  neg: Unary;
+  abs: Unary;
+  exp: Unary;
+  log: Unary;
+  sqrt: Unary;
+  square: Unary;
+  tanh: Unary;
+  sigmoid: Unary;
+  relu: Unary;
+  gelu: Unary;
+  floor: Unary;
+  round: Unary;
+  clamp(self: TensorHandle, min: number | undefined, max: number | undefined): TensorHandle;
+  eq: Binary;
+  ne: Binary;
+  lt: Binary;
+  le: Binary;
+  gt: Binary;
+  ge: Binary;
+  logicalAnd(self: TensorHandle, other: TensorHandle): TensorHandle;
+  logicalOr(self: TensorHandle, other: TensorHandle): TensorHandle;
+  logicalNot: Unary;
+  isfinite: Unary;
+  where(condition: TensorHandle, self: Operand, other: Operand): TensorHandle;
+  maskedFill(self: TensorHandle, mask: TensorHandle, value: number): TensorHandle;
+  add_(self: TensorHandle, other: Operand): void;
+  mul_(self: TensorHandle, other: Operand): void;
+  fill_(self: TensorHandle, value: number): void;
+  copy_(self: TensorHandle, source: TensorHandle): void;
+
+  sum: Reduce;
+  mean: Reduce;
+  std: Reduce;
+  amax: Reduce;
+  amin: Reduce;
+  maxDim(self: TensorHandle, dim: number, keepdim: boolean): [TensorHandle, TensorHandle];
+  argmax(self: TensorHandle, dim: number | undefined, keepdim: boolean): TensorHandle;
+  all: Unary;
+  any: Unary;
+  norm: Unary;
+  softmax(self: TensorHandle, dim: number): TensorHandle;
+  logSoftmax(self: TensorHandle, dim: number): TensorHandle;
+  cumsum(self: TensorHandle, dim: number): TensorHandle;
+  allclose(self: TensorHandle, other: TensorHandle, rtol: number, atol: number): boolean;
+
+  reshape(self: TensorHandle, shape: Ints): TensorHandle;
+  view(self: TensorHandle, shape: Ints): TensorHandle;
+  permute(self: TensorHandle, dims: Ints): TensorHandle;
+  transpose(self: TensorHandle, dim0: number, dim1: number): TensorHandle;
+  squeeze(self: TensorHandle, dim: number): TensorHandle;
+  unsqueeze(self: TensorHandle, dim: number): TensorHandle;
+  expand(self: TensorHandle, shape: Ints): TensorHandle;
+  repeat(self: TensorHandle, repeats: Ints): TensorHandle;
+  flip(self: TensorHandle, dims: Ints): TensorHandle;
+  cat(tensors: readonly TensorHandle[], dim: number): TensorHandle;
+  stack(tensors: readonly TensorHandle[], dim: number): TensorHandle;
+  narrow(self: TensorHandle, dim: number, start: number, length: number): TensorHandle;
+  select(self: TensorHandle, dim: number, index: number): TensorHandle;
+  indexSelect(self: TensorHandle, dim: number, index: TensorHandle): TensorHandle;
+  gather(self: TensorHandle, dim: number, index: TensorHandle): TensorHandle;
+  contiguous: Unary;
+  clone: Unary;
+
+  matmul(self: TensorHandle, other: TensorHandle): TensorHandle;
+  linear(input: TensorHandle, weight: TensorHandle, bias?: TensorHandle): TensorHandle;
+  conv2d(
+    input: TensorHandle,
+    weight: TensorHandle,
+    bias: TensorHandle | undefined,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    groups: number,
+  ): TensorHandle;
+  layerNorm(input: TensorHandle, weight: TensorHandle, bias: TensorHandle, eps: number): TensorHandle;
+  crossEntropy(
+    input: TensorHandle,
+    target: TensorHandle,
+    ignoreIndex: number,
+    reduction: 'mean' | 'sum' | 'none',
+  ): TensorHandle;
+  binaryCrossEntropyWithLogits(
+    input: TensorHandle,
+    target: TensorHandle,
+    posWeight?: TensorHandle,
+  ): TensorHandle;
+  interpolate(
+    self: TensorHandle,
+    size: Ints,
+    mode: 'bilinear' | 'nearest',
+    alignCorners: boolean,
+  ): TensorHandle;
+  adaptiveMaxPool2d(self: TensorHandle, size: Ints): TensorHandle;
+  adaptiveAvgPool2d(self: TensorHandle, size: Ints): TensorHandle;
+  pad(
+    self: TensorHandle,
+    padding: Ints,
+    mode: 'constant' | 'replicate' | 'reflect',
+    value: number,
+  ): TensorHandle;
+
+  backward(self: TensorHandle, gradient?: TensorHandle): void;
+  grad(self: TensorHandle): TensorHandle | null;
+  clearGrad(self: TensorHandle): void;
+  clearGrads(parameters: readonly TensorHandle[]): void;
+  requiresGrad(self: TensorHandle): boolean;
+  setRequiresGrad(self: TensorHandle, value: boolean): void;
+  detach: Unary;
+  isGradEnabled(): boolean;
+  setGradEnabled(value: boolean): void;
+
+  wetrCreate(
+    embedDims: Ints,
+    depths: Ints,
+    stride: Ints,
+    dropPath: number,
+    numClasses: number,
+    embeddingDim: number,
+    maxPooling: boolean,
+  ): WeTrHandle;
+  wetrParameterNames(model: WeTrHandle): string[];
+  wetrParameters(model: WeTrHandle): TensorHandle[];
+  wetrStateNames(model: WeTrHandle): string[];
+  wetrState(model: WeTrHandle): TensorHandle[];
+  wetrTo(model: WeTrHandle, device: string): void;
+  wetrTrain(model: WeTrHandle, training: boolean): void;
+  wetrForward(
+    model: WeTrHandle,
+    image: TensorHandle,
+    cls: boolean,
+    seg: boolean,
+    cam: boolean,
+    affinity: boolean,
+    attention: boolean,
+    segDetach: boolean,
+  ): [
+    cls: TensorHandle | null,
+    seg: TensorHandle | null,
+    cam: TensorHandle | null,
+    affinity: TensorHandle | null,
+    attention: TensorHandle[],
+  ];
+  wetrDispose(model: WeTrHandle): void;
+  multiScaleCam(
+    model: WeTrHandle,
+    images: TensorHandle,
+    scales: readonly number[],
+    affinity: boolean,
+    flippedAffinity: boolean,
+    chunk: number,
+  ): [cam: TensorHandle, affinity: TensorHandle | null, gridHeight: number, gridWidth: number];
+  predictAsync(
+    model: WeTrHandle,
+    images: TensorHandle,
+    scales: readonly number[],
+    chunk: number,
+  ): Promise<[cls: TensorHandle, seg: TensorHandle, cam: TensorHandle]>;
+  pixelAdaptiveRefine(
+    images: TensorHandle,
+    masks: TensorHandle,
+    dilations: Ints,
+    iterations: number,
+  ): TensorHandle;
+  adamwStep(
+    parameters: readonly TensorHandle[],
+    firstMoments: readonly TensorHandle[],
+    secondMoments: readonly TensorHandle[],
+    steps: readonly TensorHandle[],
+    learningRate: number,
+    beta1: number,
+    beta2: number,
+    weightDecay: number,
+    eps: number,
+  ): void;
+}
+
+export interface BuildInfo {
+  torchVersion: string;
+  /** libtorch was built with CUDA (a device may still be absent). */
+  cudaLibrary: boolean;
+  mpsLibrary: boolean;
+  parallel: string;
+  cpuCapability: string;
+  mkldnn: boolean;
+}

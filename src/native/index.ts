@@ -1,0 +1,32 @@
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import type { Bindings } from './bindings.js';
+import { TorchError } from './torch-error.js';
+
+export type { Bindings, BuildInfo, Operand, TensorHandle, WeTrHandle } from './bindings.js';
+export { TorchError } from './torch-error.js';
+
+const packageRoot = fileURLToPath(new URL('../../', import.meta.url));
+
+function load(): Bindings {
+  // OpenMP threads that spin while waiting steal the cores of loader workers and neighbours; both names are
+  // read when the library loads, and an explicit setting of the user's wins.
+  process.env.OMP_WAIT_POLICY ??= 'PASSIVE';
+  const nodeGypBuild = createRequire(import.meta.url)('node-gyp-build') as (dir: string) => Bindings;
+  try {
+    const bindings = nodeGypBuild(packageRoot);
+    bindings.initialize(TorchError);
+    return bindings;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
+    throw new Error(
+      `The native addon could not be loaded on ${process.platform}-${process.arch}, Node ${process.versions.node}.\n` +
+        `Reason: ${reason}\n` +
+        'Run `npm run setup` in the medical-afa folder to build it, or `npm run doctor` for what is missing.',
+      { cause },
+    );
+  }
+}
+
+/** The addon, loaded once for each JavaScript thread. */
+export const native: Bindings = load();

@@ -1,0 +1,14 @@
+/**
+ * Any fault that the addon reports.
+ * `code`: ERR_INVALID_ARG | ERR_DISPOSED | ERR_OUT_OF_MEMORY | ERR_TORCH | ERR_INTERNAL; `op`: the operation's name.
+ */
+export class TorchError extends Error {
+  override readonly name = 'TorchError';
+  constructor(
+    message: string,
+    readonly code: string,
+    readonly op: string,
+  ) {
+    super(op && !message.includes(`${op}()`) ? `${op}(): ${message}` : message);
+  }
+}

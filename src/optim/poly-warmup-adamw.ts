@@ -1,0 +1,140 @@
+import { native } from '../native/index.js';
+import { keep, type RawTensor, Tensor } from '../tensor/index.js';
+
+export interface ParameterGroup {
+  parameters: readonly Tensor[];
+  lr: number;
+  weightDecay: number;
+}
+
+export interface PolyWarmupOptions {
+  betas: readonly [number, number];
+  warmupIter: number;
+  maxIter: number;
+  warmupRatio: number;
+  power: number;
+  eps?: number;
+}
+
+/**
+ * The factor on every group's learning rate at step k (original: PolyWarmupAdamW.step): linear warm-up from
+ * `warmupRatio`, then (1 - k/maxIter)^power; after maxIter the last factor stays.
+ */
+export function learningRateFactor(step: number, options: PolyWarmupOptions): number {
+  const { warmupIter, maxIter, warmupRatio, power } = options;
+  if (step < warmupIter) return 1 - (1 - step / warmupIter) * (1 - warmupRatio);
+  return (1 - Math.min(step, Math.max(maxIter - 1, 0)) / maxIter) ** power;
+}
+
+interface GroupState {
+  group: ParameterGroup;
+  firstMoments: Tensor[];
+  secondMoments: Tensor[];
+  steps: Tensor[];
+}
+
+/** What a resumed run needs: the step count and both moments of every parameter, by group and position. */
+export interface OptimizerState {
+  step: number;
+  groups: { firstMoments: RawTensor[]; secondMoments: RawTensor[]; steps: RawTensor[] }[];
+}
+
+/** AdamW under the poly schedule with warm-up. Parameters without a gradient step as if it were zero. */
+export class PolyWarmupAdamW {
+  readonly #groups: GroupState[];
+  #step = 0;
+
+  constructor(
+    groups: readonly ParameterGroup[],
+    readonly options: PolyWarmupOptions,
+  ) {
+    const zeros = (p: Tensor) => keep(Tensor.zeros(p.shape, p.dtype, p.device));
+    this.#groups = groups.map((group) => {
+      // A group at rate 0 without decay never moves, whatever its moments are: it is left out altogether.
+      const parameters = group.lr === 0 && group.weightDecay === 0 ? [] : group.parameters;
+      return {
+        group: { ...group, parameters },
+        firstMoments: parameters.map(zeros),
+        secondMoments: parameters.map(zeros),
+        steps: parameters.map((p) => keep(Tensor.zeros([], 'float32', p.device))),
+      };
+    });
+  }
+
+  /** Steps taken. */
+  get stepCount(): number {
+    return this.#step;
+  }
+
+  /** The rates that the next step() uses, one for each group. */
+  learningRates(): number[] {
+    const factor = learningRateFactor(this.#step, this.options);
+    return this.#groups.map(({ group }) => group.lr * factor);
+  }
+
+  /** Updates parameters in place from their gradients. */
+  step(): void {
+    const rates = this.learningRates();
+    const [beta1, beta2] = this.options.betas;
+    this.#groups.forEach(({ group, firstMoments, secondMoments, steps }, i) => {
+      if (group.parameters.length === 0) return;
+      native.adamwStep(
+        group.parameters.map(Tensor.handle),
+        firstMoments.map(Tensor.handle),
+        secondMoments.map(Tensor.handle),
+        steps.map(Tensor.handle),
+        rates[i]!,
+        beta1,
+        beta2,
+        group.weightDecay,
+        this.options.eps ?? 1e-8,
+      );
+    });
+    this.#step += 1;
+  }
+
+  /** Drops every gradient. */
+  zeroGrad(): void {
+    for (const { group } of this.#groups) native.clearGrads(group.parameters.map(Tensor.handle));
+  }
+
+  state(): OptimizerState {
+    const raws = (tensors: Tensor[]) => tensors.map((t) => t.toRaw());
+    return {
+      step: this.#step,
+      groups: this.#groups.map((g) => ({
+        firstMoments: raws(g.firstMoments),
+        secondMoments: raws(g.secondMoments),
+        steps: raws(g.steps),
+      })),
+    };
+  }
+
+  /** @throws Error when the state belongs to other parameter groups. */
+  loadState(state: OptimizerState): void {
+    const counts = (groups: { firstMoments: unknown[] }[]) =>
+      groups.map((g) => g.firstMoments.length).join(', ');
+    if (counts(state.groups) !== counts(this.#groups))
+      throw new Error(
+        `Expected optimizer state for parameter groups of ${counts(this.#groups)} but received ${counts(state.groups)}; ` +
+          'resume with the configuration that the run began with.',
+      );
+    const copy = (own: Tensor[], theirs: RawTensor[]) =>
+      own.forEach((tensor, i) => {
+        const source = Tensor.fromRaw(theirs[i]!);
+        tensor.copy_(source);
+        source.dispose();
+      });
+    this.#groups.forEach((g, i) => {
+      copy(g.firstMoments, state.groups[i]!.firstMoments);
+      copy(g.secondMoments, state.groups[i]!.secondMoments);
+      copy(g.steps, state.groups[i]!.steps);
+    });
+    this.#step = state.step;
+  }
+
+  dispose(): void {
+    for (const g of this.#groups)
+      for (const t of [...g.firstMoments, ...g.secondMoments, ...g.steps]) t.dispose();
+  }
+}

@@ -1,0 +1,4 @@
+export * from './dtypes.js';
+export { keep, memory, noGrad, scope } from './scope.js';
+export * from './system.js';
+export { type Conv2dOptions, type Device, expectShape, type Operand, Tensor } from './tensor.js';
