@@ -1,0 +1,54 @@
+/** The two colour tables of the field, each `[256, 3]` RGB bytes, row-major. */
+
+const SIZE = 256;
+
+/** To the nearest byte, halves to the even one: how OpenCV's saturate_cast rounds. */
+function toByte(value: number): number {
+  const below = Math.floor(Math.min(255, Math.max(0, value)));
+  const rest = Math.min(255, Math.max(0, value)) - below;
+  return below + Number(rest > 0.5 || (rest === 0.5 && below % 2 === 1));
+}
+
+/**
+ * OpenCV's COLORMAP_JET, which is Octave's `jet`: with x = i / 255 each channel rises as 4x - a and falls as
+ * b - 4x, cut to 0..1; (a, b) is (3/2, 9/2) for red, (1/2, 7/2) for green, (-1/2, 5/2) for blue.
+ */
+function buildJet(): Uint8Array {
+  const table = new Uint8Array(3 * SIZE);
+  const ramp = (i: number, a: number, b: number) => toByte(Math.min(4 * i - 255 * a, 255 * b - 4 * i));
+  for (let i = 0; i < SIZE; i++) table.set([ramp(i, 1.5, 4.5), ramp(i, 0.5, 3.5), ramp(i, -0.5, 2.5)], 3 * i);
+  // Exactly 1.5 of 255, so 2. OpenCV's own table holds it as 0.00588235294117645 of 1, a hair less: 1.
+  table[3 * 159 + 2] = 1;
+  return table;
+}
+
+/**
+ * PASCAL VOC's class colours: bits 0, 3, 6 of the class number become red's highest bits, 1, 4, 7 green's and
+ * 2, 5 blue's (`VOClabelcolormap` of the VOC development kit). Class 0 is black, 255 (ignore) is 224, 224, 192.
+ */
+function buildVoc(): Uint8Array {
+  const table = new Uint8Array(3 * SIZE);
+  for (let label = 0; label < SIZE; label++) {
+    for (let bit = 0; bit < 8; bit++) {
+      const channel = bit % 3;
+      if ((label >> bit) & 1) table[3 * label + channel]! |= 0x80 >> Math.floor(bit / 3);
+    }
+  }
+  return table;
+}
+
+export const JET_LUT: Readonly<Uint8Array> = buildJet();
+export const VOC_PALETTE: Readonly<Uint8Array> = buildVoc();
+
+/**
+ * Paints class numbers in a colour table.
+ * @param labels `[height * width]`, 0 to 255
+ * @returns `[height * width, 3]` RGB
+ */
+export function colorize(labels: Uint8Array, table: Readonly<Uint8Array> = VOC_PALETTE): Uint8Array {
+  const rgb = new Uint8Array(3 * labels.length);
+  for (let i = 0; i < labels.length; i++) {
+    for (let c = 0; c < 3; c++) rgb[3 * i + c] = table[3 * labels[i]! + c]!;
+  }
+  return rgb;
+}

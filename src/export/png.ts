@@ -1,0 +1,29 @@
+import sharp from 'sharp';
+import { writeFileAtomicAsync } from '../io/atomic.js';
+
+/** `{name}_{score}.png`, the score with three decimals: the original's names of heatmaps. */
+export const heatmapFileName = (name: string, score: number): string => `${name}_${score.toFixed(3)}.png`;
+
+/**
+ * Encodes pixels as an 8-bit RGB PNG, on sharp's threads.
+ * @param rgb `[height, width, 3]` bytes, row-major
+ * @throws RangeError when the bytes do not fill height * width pixels
+ */
+export async function encodePng(rgb: Uint8Array, height: number, width: number): Promise<Uint8Array> {
+  if (rgb.length !== 3 * height * width || rgb.length === 0) {
+    throw new RangeError(
+      `Expected ${3 * height * width} bytes for a ${height}x${width} RGB image but received ${rgb.length}`,
+    );
+  }
+  return sharp(rgb, { raw: { width, height, channels: 3 } })
+    .png()
+    .toBuffer();
+}
+
+/**
+ * Writes an RGB image as a PNG file, whole or not at all.
+ * @throws RangeError as encodePng; FileAccessError when the file cannot be written
+ */
+export async function writePng(path: string, rgb: Uint8Array, height: number, width: number): Promise<void> {
+  await writeFileAtomicAsync(path, await encodePng(rgb, height, width));
+}
