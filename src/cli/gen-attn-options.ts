@@ -1,0 +1,88 @@
+import { type Command, Option } from 'commander';
+import { UsageError } from '../config/errors.js';
+import type { ConfigRequest } from '../config/load.js';
+import { createCommand, parseArguments } from './command.js';
+import * as shared from './options.js';
+
+/** The export command's arguments; absent folders and checkpoints default to the work directory's. */
+export interface GenAttnArguments {
+  /** For `loadConfig`. */
+  config: ConfigRequest;
+  checkpoint?: string;
+  /** The checkpoint of the highest iteration instead of the best one. */
+  use_final: boolean;
+  output_dir?: string;
+  cam_npy_dir?: string;
+  save_attn: boolean;
+  attn_npy_dir?: string;
+  device?: shared.DeviceName;
+  overwrite: boolean;
+  verbose: boolean;
+}
+
+export const GEN_ATTN_CONFIG_OPTIONS: readonly shared.ConfigOption[] = [
+  { flags: '--scales <factors...>', key: 'cam.scales', reads: 'numbers', help: 'input scales of the CAM' },
+  { flags: '--split <name>', key: 'val.split', reads: 'text', help: 'which slices' },
+  { flags: '--batch_size <n>', key: 'val.batch_size', reads: 'number', help: 'images in one pass' },
+  { flags: '--pooling <gmp|gap>', key: 'backbone.pooling', reads: 'text', help: 'as it was trained' },
+  { flags: '--work_dir <folder>', key: 'work_dir.dir', reads: 'text', help: 'where the checkpoints lie' },
+];
+
+const EXAMPLES = [
+  ['maps of the best checkpoint', 'npm run gen-attn -- --config configs/lasc_attn_reg.yaml'],
+  ['another checkpoint, one scale', 'npm run gen-attn -- --dataset lasc --checkpoint my.pth --scales 1.0'],
+  ['raw transformer attention as well', 'npm run gen-attn -- --dataset lasc --use_final --save_attn'],
+] as const;
+
+export function genAttnCommand(): Command {
+  const command = createCommand(
+    'npm run gen-attn --',
+    'Export attention maps: heatmaps over the slices as PNG, CAMs and scores as npy.',
+    EXAMPLES,
+  );
+  return shared
+    .addConfigOptions(command, GEN_ATTN_CONFIG_OPTIONS)
+    .addOption(
+      new Option('--checkpoint <file>', 'weights (default: best.pth of the work directory)').conflicts(
+        'use_final',
+      ),
+    )
+    .option('--use_final', 'the last iteration instead of the best')
+    .option('--output_dir <folder>', 'heatmaps (default: {work_dir}/attention_maps)')
+    .option('--cam_npy_dir <folder>', 'CAM arrays and scores (default: {work_dir}/cam_npy)')
+    .option('--save_attn', 'save raw attention maps too')
+    .option('--attn_npy_dir <folder>', 'where --save_attn puts them (default: {work_dir}/attn_npy)')
+    .addOption(
+      shared.choiceOption(
+        '--device <cpu|cuda|mps>',
+        'where to compute (default: the best there is)',
+        shared.DEVICES,
+      ),
+    )
+    .option('--overwrite', 'replace maps that are there already');
+}
+
+interface ParsedOptions extends shared.ConfigSelection, Partial<Omit<GenAttnArguments, 'config'>> {}
+
+/** @throws {UsageError | CommanderError} for arguments that cannot be right; `runMain` words both. */
+export function readGenAttnArguments(argv: readonly string[]): GenAttnArguments {
+  const options = parseArguments<ParsedOptions>(genAttnCommand(), argv);
+  const { checkpoint, output_dir, cam_npy_dir, attn_npy_dir, device } = options;
+  const { use_final = false, save_attn = false, overwrite = false, verbose = false } = options;
+  if (attn_npy_dir !== undefined && !save_attn) {
+    throw new UsageError('Expected --save_attn beside --attn_npy_dir but did not receive it.');
+  }
+  const config = shared.configRequest(options, GEN_ATTN_CONFIG_OPTIONS);
+  return {
+    config,
+    checkpoint,
+    use_final,
+    output_dir,
+    cam_npy_dir,
+    save_attn,
+    attn_npy_dir,
+    device,
+    overwrite,
+    verbose,
+  };
+}

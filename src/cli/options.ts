@@ -1,0 +1,80 @@
+/** Options that several commands share, and the readers of their values. */
+import { type Command, Option } from 'commander';
+import { expected, UsageError } from '../config/errors.js';
+import { orList } from '../config/fields.js';
+import type { FlagSetting } from '../config/layers.js';
+import type { ConfigRequest } from '../config/load.js';
+
+/** An option that sets one configuration key; the schema, not the parser, judges its value. */
+export interface ConfigOption {
+  /** Commander's form: "--crop_size <pixels>". */
+  flags: string;
+  key: string;
+  reads: 'text' | 'number' | 'numbers' | 'switch';
+  help: string;
+}
+
+/** The options that choose and change a configuration. */
+export interface ConfigSelection {
+  config?: string;
+  dataset?: string;
+  set?: string[];
+}
+
+export function addConfigOptions(command: Command, table: readonly ConfigOption[]): Command {
+  command
+    .option('--config <file>', 'YAML configuration')
+    .option('--dataset <name>', 'read configs/{name}_attn_reg.yaml; with --config: name the dataset')
+    .option(
+      '--set <key=value>',
+      'set any configuration key, e.g. train.log_iters=50; may be repeated',
+      append,
+    );
+  for (const { flags, key, help } of table) command.option(flags, `${help} (${key})`);
+  return command;
+}
+
+/** What `loadConfig` needs. Options that were not given are absent, so that they overwrite nothing. */
+export function configRequest(options: ConfigSelection, table: readonly ConfigOption[]): ConfigRequest {
+  const { config, dataset, set } = options;
+  const flags = table.flatMap((option) => setting(option, options as Record<string, unknown>));
+  return { file: config, dataset, set, flags };
+}
+
+function setting({ flags, key, reads }: ConfigOption, options: Record<string, unknown>): FlagSetting[] {
+  const flag = flags.split(' ')[0]!;
+  const value = options[flag.slice(2)];
+  if (value === undefined) return [];
+  if (reads === 'number') return [{ key, flag, value: numberOrText(value as string) }];
+  if (reads === 'numbers') return [{ key, flag, value: (value as string[]).map(numberOrText) }];
+  return [{ key, flag, value }];
+}
+
+// Text that is no number goes on as it is: the schema reports it beside all other faults.
+function numberOrText(text: string): number | string {
+  const value = text.trim() === '' ? Number.NaN : Number(text);
+  return Number.isNaN(value) ? text : value;
+}
+
+const append = (value: string, previous: string[] = []): string[] => [...previous, value];
+
+/** An option whose value must be one of `names`. */
+export function choiceOption(flags: string, help: string, names: readonly string[]): Option {
+  return new Option(flags, help).argParser((value: string) => {
+    if (names.includes(value)) return value;
+    throw new UsageError(`${expected(orList(names), flags.split(' ')[0]!, value)}.`);
+  });
+}
+
+/** An option whose value must be an integer in [min, max]. */
+export function integerOption(flags: string, help: string, min: number, max: number): Option {
+  return new Option(flags, help).argParser((text: string) => {
+    const value = numberOrText(text);
+    if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
+    throw new UsageError(`${expected(`an integer from ${min} to ${max}`, flags.split(' ')[0]!, text)}.`);
+  });
+}
+
+/** Where to compute. */
+export const DEVICES = ['cpu', 'cuda', 'mps'] as const;
+export type DeviceName = (typeof DEVICES)[number];

@@ -1,0 +1,106 @@
+import { type Command, Option } from 'commander';
+import { expected, UsageError } from '../config/errors.js';
+import type { ConfigRequest } from '../config/load.js';
+import { createCommand, parseArguments } from './command.js';
+import * as shared from './options.js';
+
+/** The training command's arguments, checked, apart from the configuration's own values. */
+export interface TrainArguments {
+  /** For `loadConfig`. */
+  config: ConfigRequest;
+  /** Absent: the best device that there is. */
+  device?: shared.DeviceName;
+  /** Absent: nccl on CUDA, gloo elsewhere. */
+  backend?: 'gloo' | 'nccl';
+  master_port: number;
+  /** A checkpoint, or true for `last.pth` of the work directory. */
+  resume?: string | true;
+  /** Absent: libtorch decides. */
+  threads?: number;
+  verbose: boolean;
+}
+
+export const TRAIN_CONFIG_OPTIONS: readonly shared.ConfigOption[] = [
+  {
+    flags: '--pooling <gmp|gap>',
+    key: 'backbone.pooling',
+    reads: 'text',
+    help: 'pooling before the classifier',
+  },
+  {
+    flags: '--crop_size <pixels>',
+    key: 'dataset.crop_size',
+    reads: 'number',
+    help: 'side of the training crop',
+  },
+  { flags: '--work_dir <folder>', key: 'work_dir.dir', reads: 'text', help: 'where all output goes' },
+  { flags: '--radius <cells>', key: 'train.radius', reads: 'number', help: 'reach of an affinity pair' },
+  {
+    flags: '--seg_detach',
+    key: 'train.seg_detach',
+    reads: 'switch',
+    help: 'keep seg loss out of the encoder',
+  },
+  { flags: '--high_thre <score>', key: 'cam.high_thre', reads: 'number', help: 'sure foreground lies above' },
+  { flags: '--low_thre <score>', key: 'cam.low_thre', reads: 'number', help: 'sure background lies below' },
+  { flags: '--seed <n>', key: 'train.seed', reads: 'number', help: 'seed of every random draw' },
+];
+
+const EXAMPLES = [
+  ['LASC on the best device there is', 'node dist/train.js --dataset lasc'],
+  ['a laptop, with smaller crops', 'node dist/train.js --dataset lasc --cpu --crop_size 224'],
+  [
+    'your own configuration, one key changed',
+    'node dist/train.js --config my.yaml --set train.max_iters=20000',
+  ],
+  ['go on after Ctrl-C', 'node dist/train.js --dataset lasc --resume'],
+] as const;
+
+export function trainCommand(): Command {
+  const command = createCommand(
+    'node dist/train.js',
+    'Train on image-level labels, validate, and export attention maps from the best checkpoint.',
+    EXAMPLES,
+  );
+  return shared
+    .addConfigOptions(command, TRAIN_CONFIG_OPTIONS)
+    .addOption(new Option('--cpu', 'compute on the CPU').conflicts(['cuda', 'mps']))
+    .addOption(new Option('--cuda', 'compute on an NVIDIA GPU').conflicts(['cpu', 'mps']))
+    .addOption(new Option('--mps', 'compute on an Apple GPU').conflicts(['cpu', 'cuda']))
+    .option('--resume [checkpoint]', 'go on from a checkpoint (default: last.pth of the work directory)')
+    .addOption(shared.integerOption('--threads <n>', 'CPU threads (default: one for each core)', 1, 1024))
+    .addOption(shared.integerOption('--nproc_per_node <n>', 'training processes; 1 in this build', 1, 1024))
+    .addOption(
+      shared.choiceOption('--backend <gloo|nccl>', 'used with more than one process', ['gloo', 'nccl']),
+    )
+    .addOption(
+      shared
+        .integerOption('--master_port <port>', 'used with more than one process', 1, 65535)
+        .default(29520),
+    );
+}
+
+interface ParsedOptions extends shared.ConfigSelection {
+  cpu?: true;
+  cuda?: true;
+  mps?: true;
+  resume?: string | true;
+  threads?: number;
+  nproc_per_node?: number;
+  backend?: 'gloo' | 'nccl';
+  master_port: number;
+  verbose?: true;
+}
+
+/** @throws {UsageError | CommanderError} for arguments that cannot be right; `runMain` words both. */
+export function readTrainArguments(argv: readonly string[]): TrainArguments {
+  const options = parseArguments<ParsedOptions>(trainCommand(), argv);
+  const { nproc_per_node = 1, resume, threads, backend, master_port, verbose = false } = options;
+  if (nproc_per_node !== 1) {
+    const fault = expected('1', '--nproc_per_node', nproc_per_node);
+    throw new UsageError(`${fault}. This build trains in one process; leave the flag away.`);
+  }
+  const config = shared.configRequest(options, TRAIN_CONFIG_OPTIONS);
+  const device = shared.DEVICES.find((name) => options[name]);
+  return { config, device, backend, master_port, resume, threads, verbose };
+}

@@ -1,0 +1,58 @@
+/** Faults that show only when several keys are seen together. */
+import { familyOf } from './dataset-defaults.js';
+import { expected } from './errors.js';
+
+export interface CrossCheck {
+  /** Schema keys whose values `fault` gets, in order; the fault is reported at the first. */
+  keys: readonly string[];
+  /** The message, or undefined when all is well. Called only with values that are each sound. */
+  fault(...values: never[]): string | undefined;
+}
+
+export const CROSS_CHECKS: readonly CrossCheck[] = [
+  {
+    keys: ['train.cam_iters', 'train.max_iters'],
+    fault: (camIters: number, maxIters: number) =>
+      camIters > maxIters
+        ? expected(`at most train.max_iters (${maxIters})`, 'train.cam_iters', camIters)
+        : undefined,
+  },
+  {
+    keys: ['cam.low_thre', 'cam.high_thre'],
+    fault: (low: number, high: number) =>
+      low > high ? expected(`at most cam.high_thre (${high})`, 'cam.low_thre', low) : undefined,
+  },
+  {
+    // A class with the ignored value would train on nothing.
+    keys: ['dataset.ignore_index', 'dataset.num_classes'],
+    fault: (ignored: number, classes: number) =>
+      ignored < classes
+        ? expected(`a value that is no class (${classes} or above)`, 'dataset.ignore_index', ignored)
+        : undefined,
+  },
+  {
+    keys: ['cam.scales', 'dataset.crop_size', 'backbone.stride'],
+    fault: smallestInput,
+  },
+  {
+    keys: ['dataset.name_list_dir', 'dataset.name'],
+    fault: (folder: string | undefined, name: string) =>
+      folder === undefined && familyOf(name).needsNameLists
+        ? expected(`the path of a folder of name lists (dataset '${name}')`, 'dataset.name_list_dir', folder)
+        : undefined,
+  },
+];
+
+// The first stage's attention reduces its keys by an 8x8 convolution, so its grid must be that large.
+function smallestInput(scales: number[], cropSize: number, stride: number[]): string | undefined {
+  const smallest = Math.min(...scales);
+  const needed = 7 * stride[0]! + 1;
+  const side = Math.floor(smallest * cropSize);
+  return side < needed
+    ? expected(
+        `scales that leave ${needed} pixels or more of a ${cropSize} pixel crop`,
+        'cam.scales',
+        smallest,
+      )
+    : undefined;
+}

@@ -1,0 +1,160 @@
+/**
+ * Every configuration key, with the original YAML files' own names: type, limits, default.
+ * `dataset-defaults.ts` fills the keys whose default depends on other keys; those have none here.
+ */
+import { z } from 'zod';
+import { bool, fraction, int, list, num, oneOf, pair, text } from './fields.js';
+
+export const BACKBONES = ['mit_b0', 'mit_b1', 'mit_b2', 'mit_b3', 'mit_b4', 'mit_b5'] as const;
+
+const SECTION = 'a section of keys';
+
+// The prefault reads an absent section as an empty one: its defaults apply, its required keys are reported.
+const section = <T extends z.ZodRawShape>(shape: T) =>
+  z.strictObject(shape, { error: SECTION }).prefault({} as never);
+
+/** Scores that a normalised CAM, in [0, 1], is compared with. */
+const threshold = () => num(0, 1);
+
+const strideWhat = 'four positive integers, one for each stage';
+const splitWhat = 'two indices [val_start, train_start] with val_start < train_start';
+const rangeWhat = 'two factors [smallest, largest] above 0, in this order';
+
+const backbone = {
+  config: oneOf(BACKBONES).describe('Mix Transformer variant.'),
+  stride: z
+    .tuple([int(1), int(1), int(1), int(1)], { error: strideWhat })
+    .default([4, 2, 2, 1])
+    .describe('Stride of each patch embedding.'),
+  pooling: oneOf(['gmp', 'gap'])
+    .default('gmp')
+    .describe('Global max or average pooling before the classifier.'),
+  pretrained: oneOf(['auto', 'required', 'none'])
+    .default('auto')
+    .describe('ImageNet weights: auto warns and goes on without the file, required stops.'),
+  pretrained_path: text('the path of a weight file').describe('Default: pretrained/{config}.pth.'),
+  comments: z.string({ error: 'a text' }).nullable().default(null).describe('For people; never read.'),
+};
+
+const dataset = {
+  name: text('the name of a dataset').describe('Default: inferred from root_dir, and said.'),
+  root_dir: text('the path of a data folder').describe('Slices ({name}_{label}.npy) or images.'),
+  masks_dir: text('the path of a folder of masks').describe('Ground truth for scores; may be missing.'),
+  name_list_dir: text('the path of a folder of name lists')
+    .optional()
+    .describe('VOC and COCO: {split}.txt lists.'),
+  slice_split: pair(int(0), splitWhat)
+    .refine(([valStart, trainStart]) => valStart < trainStart, { error: splitWhat })
+    .optional()
+    .describe('Medical sets: sorted slices [val_start, train_start) validate, later ones train.'),
+  num_classes: int(2, 255).describe('Classes, background included. Masks are uint8.'),
+  crop_size: int(64).default(320).describe('Side of the square training crop, pixels.'),
+  resize_range: pair(num(0, undefined, true), 'two sizes in pixels')
+    .optional()
+    .describe('Accepted and unused, as in the original, whose resizing is commented out.'),
+  rescale_range: pair(num(0, undefined, true), rangeWhat)
+    .refine(([smallest, largest]) => smallest <= largest, { error: rangeWhat })
+    .default([0.5, 2])
+    .describe('Limits of the random rescale factor.'),
+  ignore_index: int(0, 255).default(255).describe('Label value that no loss or score counts.'),
+  cache_bytes: int(0)
+    .default(512 * 2 ** 20)
+    .describe('Most memory that decoded slices may stay in.'),
+};
+
+const work_dir = {
+  dir: text('the path of a folder').describe('Default: work_dir_{dataset.name}.'),
+  ckpt_dir: text('the name of a folder').default('checkpoints').describe('Under dir.'),
+  pred_dir: text('the name of a folder').default('predictions').describe('Under dir.'),
+  segs_dir: text('the name of a folder').default('segs').describe('Accepted and unused, as in the original.'),
+  tb_logger_dir: text('the name of a folder').default('tb_logger').describe('Under dir.'),
+};
+
+const loss_weights = {
+  cls: num(0).default(1).describe('Classification loss.'),
+  seg: num(0).default(0.1).describe('Segmentation loss.'),
+  aff: num(0).default(0.1).describe('Affinity loss.'),
+};
+
+const train = {
+  split: text('the name of a split').default('train').describe('What to train on.'),
+  samples_per_gpu: int(1).describe('Batch size of one process.'),
+  max_iters: int(1).describe('Iterations in all.'),
+  cam_iters: int(0).describe('Iterations of classification only, before CAM labels are used.'),
+  eval_iters: int(1).describe('Validation and a checkpoint every so many iterations.'),
+  log_iters: int(1).default(200).describe('A log line every so many iterations.'),
+  num_workers: int(0).default(4).describe('Slices that are prepared at the same time.'),
+  seed: int(0, 2 ** 32 - 1)
+    .default(1)
+    .describe('Of every random draw; 1 in the original.'),
+  aff_label_switch_iter: int(0).describe('Iteration after which labels come from propagated CAMs.'),
+  aff_label_source: oneOf(['refined_pseudo_label', 'refined_aff_label']).describe(
+    'Labels behind the affinity loss after the switch.',
+  ),
+  radius: int(1).default(8).describe('Reach of an affinity pair, in cells of the 1/16 grid.'),
+  seg_detach: bool().default(false).describe('Keep the segmentation loss out of the encoder.'),
+  non_finite: oneOf(['stop', 'skip']).default('stop').describe('What to do at a NaN or infinite loss.'),
+  drop_path: fraction().default(0.1).describe('Largest stochastic-depth rate, in the last block.'),
+  loss_weights: section(loss_weights),
+};
+
+const par = {
+  num_iter: int(1).describe('Rounds of pixel-adaptive refinement.'),
+  dilations: list(int(1), 'a list of positive integers')
+    .default([1, 2, 4, 8, 12, 24])
+    .describe('Distances of the 8 neighbours, pixels.'),
+};
+
+const cam = {
+  bkg_score: threshold().default(0.45).describe('A CAM at or below it is background.'),
+  high_thre: threshold()
+    .default(0.55)
+    .describe('A CAM above it is sure foreground; between the two is ignored.'),
+  low_thre: threshold().default(0.35).describe('A CAM at or below it is sure background.'),
+  aff_thre: threshold().optional().describe('Accepted and unused, as in the original.'),
+  scales: list(num(0, undefined, true), 'a list of factors above 0')
+    .default([1, 0.5, 1.5])
+    .describe('Input scales of the multi-scale CAM; scale 1 always runs, and first.'),
+  mode: oneOf(['eval', 'train'])
+    .default('eval')
+    .describe("Model mode of training's CAM passes; the original's is train."),
+  par: section(par),
+};
+
+const val = {
+  split: text('the name of a split').default('val').describe('What validation and export read.'),
+  batch_size: int(1).default(1).describe('Images in one validation or export pass.'),
+  cam: bool().default(true).describe('Score CAMs and segmentations too, where masks exist.'),
+};
+
+const optimizer = {
+  type: oneOf(['AdamW']).default('AdamW'),
+  learning_rate: num(0, undefined, true).describe("The encoder's; the heads train at ten times this."),
+  betas: pair(fraction(), 'two numbers from 0 to below 1').default([0.9, 0.999]),
+  weight_decay: num(0).default(0.01),
+};
+
+const scheduler = {
+  warmup_iter: int(0).default(1500).describe('Iterations of linear warm-up.'),
+  warmup_ratio: num(0, 1).default(1e-6).describe('Share of the learning rate that warm-up starts from.'),
+  power: num(0).default(1).describe('Exponent of the polynomial decay.'),
+};
+
+export const configSchema = z.strictObject(
+  {
+    backbone: section(backbone),
+    dataset: section(dataset),
+    work_dir: section(work_dir),
+    train: section(train),
+    cam: section(cam),
+    val: section(val),
+    optimizer: section(optimizer),
+    scheduler: section(scheduler),
+  },
+  { error: SECTION },
+);
+
+type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
+
+/** A checked, complete and frozen configuration. */
+export type Config = DeepReadonly<z.output<typeof configSchema>>;
