@@ -1,0 +1,188 @@
+/**
+ * Medical slices: one 2-D slice per .npy file, the image-level label in the file's name, splits by index.
+ * LASC, BraTS and their like are this base with a name and a default split.
+ */
+import { dirname, join } from 'node:path';
+import { UsageError } from '../config/errors.js';
+import { type TrainItem, trainItem } from '../loading/items.js';
+import { type AugmentOptions, normalizeImage } from '../loading/transforms.js';
+import type { Dataset, Warn } from './dataset.js';
+import { readMaskFile, readPixels } from './pixels.js';
+import { registerDataset } from './register.js';
+import { MASK_IGNORE, type Mask, type PixelImage, type RgbImage, type Sample, toRgb } from './sample.js';
+import { EXTENSION, listMasks, listSlices, loadClsLabelsFromFilenames, OWN_DATA } from './slice-files.js';
+import { splitByIndex } from './splits.js';
+
+export { loadClsLabelsFromFilenames, loadSliceList } from './slice-files.js';
+
+const ignoreWarning: Warn = () => {};
+
+/** Reads a slice of any numeric dtype and byte order as RGB; see `readPixels` for shapes and values. */
+export function robustReadNpy(filePath: string, warn: Warn = ignoreWarning): RgbImage {
+  return toRgb(readPixels(filePath, warn));
+}
+
+export interface MedicalSliceOptions {
+  /** Folder of the slices. */
+  rootDir: string;
+  split?: string;
+  /** [val_start, train_start]: see `splitByIndex`. */
+  sliceSplit: readonly [number, number];
+  /** Classes, background included. Default 2. */
+  numClasses?: number;
+  /** Folder of masks, named as their slices; need not exist. Default `masks` beside `rootDir`. */
+  masksDir?: string;
+  /** Mask value that means "ignored", besides 255. */
+  ignoreIndex?: number;
+  /** What to do when there are no slices. */
+  remedy?: string;
+  warn?: Warn;
+}
+
+/** One split of a folder of slices, as stored: no augmentation, no normalisation. */
+export class MedicalSliceDataset implements Dataset {
+  readonly names: readonly string[];
+  readonly numClasses: number;
+  readonly hasMasks: boolean;
+  readonly rootDir: string;
+  readonly #masksDir: string;
+  readonly #ignoreIndex: number;
+  readonly #labels: Map<string, Uint8Array>;
+  readonly #masks: Set<string>;
+  readonly #warn: Warn;
+
+  constructor(options: MedicalSliceOptions) {
+    const { rootDir, split = 'train', sliceSplit, numClasses = 2, remedy = OWN_DATA } = options;
+    const slices = listSlices(rootDir, remedy);
+    const files = splitByIndex(slices, split, sliceSplit, rootDir);
+    this.rootDir = rootDir;
+    this.numClasses = numClasses;
+    this.#labels = loadClsLabelsFromFilenames(files, numClasses, rootDir);
+    this.names = [...this.#labels.keys()];
+    this.#masksDir = options.masksDir ?? join(dirname(rootDir), 'masks');
+    this.#ignoreIndex = options.ignoreIndex ?? MASK_IGNORE;
+    this.#warn = options.warn ?? ignoreWarning;
+    this.#masks = listMasks(this.#masksDir, slices, rootDir);
+    this.hasMasks = files.some((name) => this.#masks.has(name));
+  }
+
+  get length(): number {
+    return this.names.length;
+  }
+
+  label(index: number): Uint8Array {
+    return this.#labels.get(this.#name(index))!;
+  }
+
+  readImage(index: number): PixelImage {
+    return readPixels(join(this.rootDir, this.#name(index) + EXTENSION), this.#warn);
+  }
+
+  readMask(index: number, image: PixelImage): Mask | undefined {
+    const file = this.#name(index) + EXTENSION;
+    if (!this.#masks.has(file)) return undefined;
+    const path = join(this.#masksDir, file);
+    const mask = readMaskFile(path, this.numClasses, this.#ignoreIndex);
+    if (mask.height !== image.height || mask.width !== image.width) {
+      throw new UsageError(
+        `Expected a mask of ${image.height} x ${image.width} pixels, the size of ${join(this.rootDir, file)}, ` +
+          `for ${path} but received ${mask.height} x ${mask.width}. Make the mask again on the slice's grid.`,
+      );
+    }
+    return mask;
+  }
+
+  get(index: number): Sample {
+    const image = this.readImage(index);
+    const mask = this.readMask(index, image);
+    return { name: this.#name(index), image: toRgb(image), label: this.label(index), ...(mask && { mask }) };
+  }
+
+  #name(index: number): string {
+    const name = this.names[index];
+    if (name === undefined) {
+      throw new RangeError(
+        `Expected a sample index from 0 to ${this.names.length - 1} but received ${index}`,
+      );
+    }
+    return name;
+  }
+}
+
+/** Training slices: each read gives a freshly augmented, normalised crop. */
+export class MedicalClsDataset extends MedicalSliceDataset {
+  readonly #augment: AugmentOptions;
+  readonly #seed: number;
+
+  constructor(options: MedicalSliceOptions & AugmentOptions & { seed?: number }) {
+    super(options);
+    const { cropSize, rescaleRange = [0.5, 2], fliplr = true } = options;
+    this.#augment = { cropSize, rescaleRange, fliplr };
+    this.#seed = options.seed ?? 1;
+  }
+
+  /** Sample `index` as epoch `epoch` sees it: the same numbers as in the loader's batches. */
+  item(index: number, epoch: number): TrainItem {
+    const pixels = trainItem(this.readImage(index), this.#augment, { seed: this.#seed, epoch, index });
+    return { name: this.names[index]!, label: this.label(index), ...pixels };
+  }
+}
+
+/** Evaluation slices: the whole image, normalised, with its mask where there is one. */
+export class MedicalClsValDataset extends MedicalSliceDataset {
+  constructor(options: MedicalSliceOptions) {
+    super({ split: 'val', ...options });
+  }
+
+  /** Sample `index` for evaluation: `image` is [3, height, width], normalised. */
+  item(index: number): EvalItem {
+    const image = this.readImage(index);
+    const mask = this.readMask(index, image);
+    return {
+      name: this.names[index]!,
+      label: this.label(index),
+      image: normalizeImage(image),
+      height: image.height,
+      width: image.width,
+      ...(mask && { mask }),
+    };
+  }
+}
+
+export interface EvalItem {
+  name: string;
+  image: Float32Array;
+  height: number;
+  width: number;
+  label: Uint8Array;
+  mask?: Mask;
+}
+
+export interface MedicalDataset {
+  /** As in `DatasetDefinition`. */
+  name: string;
+  title: string;
+  /** Split when the config gives none. */
+  sliceSplit: readonly [number, number];
+  /** What to do when `rootDir` holds no slices: where they come from, and the command that makes them. */
+  remedy(rootDir: string): string;
+}
+
+/** Registers a dataset of medical slices: all that a new one needs. */
+export function registerMedicalDataset({ name, title, sliceSplit, remedy }: MedicalDataset): void {
+  registerDataset({
+    name,
+    title,
+    open: (config, split, warn) =>
+      new MedicalSliceDataset({
+        rootDir: config.root_dir,
+        masksDir: config.masks_dir,
+        split,
+        sliceSplit: config.slice_split ?? sliceSplit,
+        numClasses: config.num_classes,
+        ignoreIndex: config.ignore_index,
+        remedy: remedy(config.root_dir),
+        warn,
+      }),
+  });
+}

@@ -1,0 +1,8 @@
+/**
+ * All datasets of the project. To add one: write its file (lasc.ts is the pattern), import it here, and
+ * add a YAML under configs/.
+ */
+import './lasc.js';
+import './brats.js';
+
+export { datasetNames, getDataset, registerDataset } from './register.js';

@@ -1,0 +1,43 @@
+import type { DatasetConfig } from '../datasets/dataset.js';
+import type { Mask } from '../datasets/sample.js';
+
+/** Samples of equal size, ready for the network. */
+export interface Batch {
+  names: string[];
+  /** [B, 3, height, width], ImageNet-normalised. */
+  images: Float32Array;
+  height: number;
+  width: number;
+  /** Multi-hot, [B, numClasses - 1]. */
+  labels: Float32Array;
+  /** [B, 4]: y0, y1, x0, x1 of the image in its crop, half-open; the rest is padding. */
+  boxes: Int32Array;
+  /** One entry for each sample; evaluation only, and only where the dataset has masks. */
+  masks?: (Mask | undefined)[];
+}
+
+/** A place in the stream of samples: after `cursor` samples of epoch `epoch`. Plain data, for checkpoints. */
+export interface Position {
+  epoch: number;
+  cursor: number;
+}
+
+/** What to read next. */
+export interface BatchTask {
+  epoch: number;
+  /** Samples of the split, in the order in which they are wanted. */
+  indices: number[];
+}
+
+/** All that a worker needs to build the same batches as any other: plain data, sent to it as it starts. */
+export interface BuilderSettings {
+  /** `train` augments; `eval` gives whole images and their masks. */
+  mode: 'train' | 'eval';
+  dataset: DatasetConfig;
+  split: string;
+  seed: number;
+  /** Most memory for decoded images, bytes; 0 keeps none. */
+  cacheBytes: number;
+  /** Modules (file URLs) to import before the dataset is looked up: they register their own. */
+  datasetModules: readonly string[];
+}

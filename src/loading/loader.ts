@@ -1,0 +1,50 @@
+import type { Config } from '../config/schema.js';
+import type { BuilderSettings, Position } from './batch.js';
+import { Loader, type LoaderOptions } from './prefetching-loader.js';
+import { SequentialSampler, ShuffleSampler } from './sampler.js';
+
+export type { Batch, Position } from './batch.js';
+export type { DatasetInfo, Loader, LoaderOptions } from './prefetching-loader.js';
+
+export interface TrainLoaderOptions extends LoaderOptions {
+  /** Where to go on: `position()` of an earlier loader. */
+  startPosition?: Position | undefined;
+  /** This process and how many there are: see `ShuffleSampler`. */
+  rank?: number;
+  worldSize?: number;
+}
+
+export interface EvalLoaderOptions extends LoaderOptions {
+  /** Most images in one batch. Default `val.batch_size`. */
+  batchSize?: number;
+}
+
+/** Epochs without end of shuffled, augmented batches of `train.samples_per_gpu` of the split `train.split`. */
+export function createTrainLoader(config: Config, options: TrainLoaderOptions = {}): Loader {
+  const { startPosition, rank, worldSize } = options;
+  const settings = builderSettings(config, 'train', config.train.split, options);
+  const { seed, samples_per_gpu: batchSize } = config.train;
+  return new Loader(settings, config.train.num_workers, options, (length) => {
+    return new ShuffleSampler({ length, batchSize, seed, start: startPosition, rank, worldSize });
+  });
+}
+
+/** Every image of a split once, in order, whole and normalised, with masks; batches hold one image size each. */
+export function createEvalLoader(config: Config, split: string, options: EvalLoaderOptions = {}): Loader {
+  const settings = builderSettings(config, 'eval', split, options);
+  const batchSize = options.batchSize ?? config.val.batch_size;
+  return new Loader(settings, config.train.num_workers, options, (length) => {
+    return new SequentialSampler(length, batchSize);
+  });
+}
+
+function builderSettings(
+  { dataset, train }: Config,
+  mode: 'train' | 'eval',
+  split: string,
+  { datasetModules = [] }: LoaderOptions,
+): BuilderSettings {
+  // Evaluation reads each image once: nothing would be found again in a cache.
+  const cacheBytes = mode === 'train' ? dataset.cache_bytes : 0;
+  return { mode, dataset, split, seed: train.seed, cacheBytes, datasetModules };
+}

@@ -1,0 +1,163 @@
+import { availableParallelism } from 'node:os';
+import type { Dataset, Warn } from '../datasets/dataset.js';
+import type { Batch, BatchTask, BuilderSettings, Position } from './batch.js';
+import { BatchBuilder, openDataset } from './batch-builder.js';
+import type { Sampler } from './sampler.js';
+import { WorkerPool } from './worker-pool.js';
+
+/** What is known of a split without reading pixels. */
+export interface DatasetInfo {
+  names: readonly string[];
+  /** Multi-hot, [numClasses - 1] for each name; shared arrays, not to be changed. */
+  labels: readonly Uint8Array[];
+  numClasses: number;
+  hasMasks: boolean;
+}
+
+export interface LoaderOptions {
+  /** Threads; default `train.num_workers`, at most one for each core. 0 builds batches in the calling thread. */
+  numWorkers?: number;
+  /** Batches that each worker prepares ahead. Default 2. */
+  prefetch?: number;
+  /** Modules (file URLs) that register further datasets; the caller has imported them already. */
+  datasetModules?: readonly string[];
+  /** Gets each kind of warning once. Default: standard error. */
+  onWarning?: (message: string) => void;
+}
+
+/** Batches that were asked for and not yet given. */
+interface Pending {
+  start: Position;
+  /** Position once they are all given. */
+  end: Position;
+  batches: Promise<Batch[]>;
+}
+
+/**
+ * Gives batches in order, prepared ahead by worker threads. What it gives depends on config and position only,
+ * not on the number of workers. Made by `createTrainLoader` and `createEvalLoader`.
+ */
+export class Loader {
+  readonly dataset: DatasetInfo;
+  readonly #sampler: Sampler;
+  readonly #pool: WorkerPool | undefined;
+  readonly #build: (task: BatchTask) => Promise<Batch[]>;
+  readonly #depth: number;
+  readonly #pending: Pending[] = [];
+  readonly #ready: Batch[] = [];
+  #readyEnd: Position;
+  #position: Position;
+  #turn: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  /** @throws UsageError for faults of the data that names alone show */
+  constructor(
+    settings: BuilderSettings,
+    configuredWorkers: number,
+    options: LoaderOptions,
+    samplerOf: (length: number) => Sampler,
+  ) {
+    const { prefetch = 2, onWarning = (message) => process.stderr.write(`Warning: ${message}\n`) } = options;
+    const warn = warnOnce(onWarning);
+    const dataset = openDataset(settings, warn);
+    this.dataset = describeDataset(dataset);
+    this.#sampler = samplerOf(dataset.names.length);
+    this.#position = this.#readyEnd = this.#sampler.position();
+    const workers = options.numWorkers ?? Math.min(configuredWorkers, availableParallelism());
+    if (workers > 0) {
+      const pool = new WorkerPool(settings, workers, warn);
+      this.#pool = pool;
+      this.#build = (task) => pool.submit(task);
+      this.#depth = workers * prefetch;
+      this.#request(this.#depth);
+    } else {
+      const builder = new BatchBuilder(settings, dataset);
+      this.#build = (task) => builder.build(task);
+      this.#depth = 0;
+    }
+  }
+
+  /** Samples in the split. */
+  get length(): number {
+    return this.dataset.names.length;
+  }
+
+  /** After the batches given so far: what a checkpoint keeps. Batches that are only prepared do not count. */
+  position(): Position {
+    return { ...this.#position };
+  }
+
+  /**
+   * The next batch; undefined after the last of an evaluation. Calls may overlap and are answered in order.
+   * @throws UsageError that names the file when a sample's data are at fault; the loader then goes on after it
+   */
+  next(): Promise<Batch | undefined> {
+    const result = this.#turn.then(() => this.#take());
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+
+  /** Stops the workers. A `next()` still under way is rejected. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#pending.length = 0;
+    this.#ready.length = 0;
+    await this.#pool?.close();
+  }
+
+  async #take(): Promise<Batch | undefined> {
+    if (this.#closed) throw new Error('The loader is closed.');
+    if (this.#ready.length === 0) {
+      if (this.#pending.length === 0) this.#request(1);
+      const pending = this.#pending.shift();
+      if (!pending) return undefined;
+      // Before waiting, so that no worker runs dry.
+      this.#request(this.#depth);
+      this.#position = pending.start;
+      this.#readyEnd = pending.end;
+      this.#ready.push(...(await this.#wait(pending.batches)));
+    }
+    const batch = this.#ready.shift()!;
+    // Only evaluation splits a task into several batches, and its cursor counts samples.
+    const { epoch, cursor } = this.#position;
+    const isLast = this.#ready.length === 0;
+    this.#position = isLast ? this.#readyEnd : { epoch, cursor: cursor + batch.names.length };
+    return batch;
+  }
+
+  /** Asks for tasks until `depth` are under way. */
+  #request(depth: number): void {
+    while (this.#pending.length < depth) {
+      const start = this.#sampler.position();
+      const task = this.#sampler.next();
+      if (!task) return;
+      const batches = this.#build(task);
+      // Its turn to be reported comes with next(); until then it must not count as unhandled.
+      batches.catch(() => undefined);
+      this.#pending.push({ start, end: this.#sampler.position(), batches });
+    }
+  }
+
+  async #wait<T>(promise: Promise<T>): Promise<T> {
+    this.#pool?.hold(true);
+    try {
+      return await promise;
+    } finally {
+      this.#pool?.hold(false);
+    }
+  }
+}
+
+function describeDataset(dataset: Dataset): DatasetInfo {
+  const { names, numClasses, hasMasks } = dataset;
+  return { names, labels: names.map((_, index) => dataset.label(index)), numClasses, hasMasks };
+}
+
+function warnOnce(report: (message: string) => void): Warn {
+  const said = new Set<string>();
+  return (key, message) => {
+    if (said.has(key)) return;
+    said.add(key);
+    report(message);
+  };
+}

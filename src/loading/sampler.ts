@@ -1,0 +1,103 @@
+import { expected, UsageError } from '../config/errors.js';
+import type { BatchTask, Position } from './batch.js';
+import { hashSeed, Random } from './random.js';
+
+/** An order in which samples are visited, batch by batch. */
+export interface Sampler {
+  /** Position of the next task. */
+  position(): Position;
+  /** The next batch's samples; undefined at the end, which training has not. */
+  next(): BatchTask | undefined;
+}
+
+export interface ShuffleOptions {
+  /** Samples in the split. */
+  length: number;
+  /** Samples in one batch of one process. */
+  batchSize: number;
+  seed: number;
+  start?: Position | undefined;
+  /** This process, of `worldSize`: each takes its share of every global batch. */
+  rank?: number | undefined;
+  worldSize?: number | undefined;
+}
+
+/**
+ * Endless training order: each epoch is a permutation drawn from (seed, epoch); an epoch's last, incomplete
+ * batch is dropped. The batches of all ranks together are the batches of one process with
+ * `worldSize * batchSize`.
+ */
+export class ShuffleSampler implements Sampler {
+  readonly #options: ShuffleOptions;
+  readonly #globalBatch: number;
+  #epoch: number;
+  #cursor: number;
+  #order: Uint32Array | undefined;
+
+  /** @throws UsageError when one global batch needs more samples than there are, or for a bad position */
+  constructor(options: ShuffleOptions) {
+    const { length, batchSize, start = { epoch: 0, cursor: 0 }, worldSize = 1 } = options;
+    this.#options = options;
+    this.#globalBatch = batchSize * worldSize;
+    if (this.#globalBatch > length) {
+      throw new UsageError(
+        `Expected at least ${this.#globalBatch} training samples (train.samples_per_gpu ${batchSize} x ` +
+          `${worldSize} processes) but received ${length}. Lower train.samples_per_gpu or add data.`,
+      );
+    }
+    const sound = [start.epoch, start.cursor].every((n) => Number.isSafeInteger(n) && n >= 0);
+    if (!sound || start.cursor > length) {
+      throw new UsageError(
+        `${expected(`an epoch and a cursor from 0 to ${length}`, 'the position to go on from', [start.epoch, start.cursor])}. ` +
+          'The checkpoint belongs to other data: resume with the data that it was trained on.',
+      );
+    }
+    this.#epoch = start.epoch;
+    this.#cursor = start.cursor;
+  }
+
+  /** Batches in one epoch. */
+  get batchesPerEpoch(): number {
+    return Math.floor(this.#options.length / this.#globalBatch);
+  }
+
+  position(): Position {
+    return { epoch: this.#epoch, cursor: this.#cursor };
+  }
+
+  next(): BatchTask {
+    const { length, batchSize, seed, rank = 0 } = this.#options;
+    if (this.#cursor + this.#globalBatch > length) {
+      this.#epoch++;
+      this.#cursor = 0;
+      this.#order = undefined;
+    }
+    this.#order ??= new Random(hashSeed(seed, 'shuffle', this.#epoch)).permutation(length);
+    const from = this.#cursor + rank * batchSize;
+    this.#cursor += this.#globalBatch;
+    return { epoch: this.#epoch, indices: [...this.#order.subarray(from, from + batchSize)] };
+  }
+}
+
+/** Evaluation order: every sample once, first to last. */
+export class SequentialSampler implements Sampler {
+  readonly #length: number;
+  readonly #batchSize: number;
+  #cursor = 0;
+
+  constructor(length: number, batchSize: number) {
+    this.#length = length;
+    this.#batchSize = batchSize;
+  }
+
+  position(): Position {
+    return { epoch: 0, cursor: this.#cursor };
+  }
+
+  next(): BatchTask | undefined {
+    const from = this.#cursor;
+    if (from >= this.#length) return undefined;
+    this.#cursor = Math.min(this.#length, from + this.#batchSize);
+    return { epoch: 0, indices: Array.from({ length: this.#cursor - from }, (_, i) => from + i) };
+  }
+}

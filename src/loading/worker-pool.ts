@@ -1,0 +1,97 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import type { Warn } from '../datasets/dataset.js';
+import type { Batch, BatchTask, BuilderSettings } from './batch.js';
+import { reviveError, type WorkerMessage } from './messages.js';
+
+interface Waiting {
+  resolve(batches: Batch[]): void;
+  reject(error: Error): void;
+}
+
+/** Worker threads run compiled JavaScript: from src/ (as tests do) the one of dist/ is used. */
+function workerFile(): URL {
+  const own = new URL('./worker.js', import.meta.url);
+  const file = import.meta.url.endsWith('.ts') ? new URL(own.href.replace('/src/', '/dist/')) : own;
+  if (!existsSync(fileURLToPath(file))) {
+    throw new Error(
+      `Expected the compiled ${fileURLToPath(file)} but received nothing: run \`npm run build:ts\` first.`,
+    );
+  }
+  return file;
+}
+
+/** Threads that build batches. They keep the process alive only while somebody waits for one (`hold`). */
+export class WorkerPool {
+  readonly #workers: Worker[];
+  readonly #waiting = new Map<number, Waiting>();
+  #submitted = 0;
+  #failure: Error | undefined;
+
+  constructor(settings: BuilderSettings, count: number, warn: Warn) {
+    const file = workerFile();
+    const workerData: BuilderSettings = { ...settings, cacheBytes: Math.floor(settings.cacheBytes / count) };
+    this.#workers = Array.from({ length: count }, () => {
+      // The command line's own Node flags (test runners', debuggers') are not the worker's.
+      const worker = new Worker(file, { workerData, execArgv: [] });
+      worker.unref();
+      worker.on('message', (message: WorkerMessage) => this.#receive(message, warn));
+      worker.on('error', (error) => this.#fail(error as Error));
+      worker.on('exit', (code) => this.#fail(new Error(`A loader worker stopped with code ${code}.`)));
+      return worker;
+    });
+  }
+
+  /** Asks for a task's batches. Tasks go round the workers; each worker answers in order. */
+  submit(task: BatchTask): Promise<Batch[]> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    const id = this.#submitted++;
+    const answer = new Promise<Batch[]>((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+    this.#workers[id % this.#workers.length]!.postMessage({ id, task });
+    return answer;
+  }
+
+  /** Keeps the process alive (true) or lets it end (false) while answers are outstanding. */
+  hold(on: boolean): void {
+    for (const worker of this.#workers) {
+      if (on) worker.ref();
+      else worker.unref();
+    }
+  }
+
+  /** Stops all threads; whatever is still waited for is refused. */
+  async close(): Promise<void> {
+    this.#fail(new Error('The loader is closed.'));
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  }
+
+  #receive(message: WorkerMessage, warn: Warn): void {
+    switch (message.kind) {
+      case 'warning':
+        warn(message.key, message.message);
+        break;
+      case 'broken':
+        this.#fail(reviveError(message.error));
+        break;
+      case 'batches':
+        this.#take(message.id)?.resolve(message.batches);
+        break;
+      case 'failed':
+        this.#take(message.id)?.reject(reviveError(message.error));
+        break;
+    }
+  }
+
+  #take(id: number): Waiting | undefined {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    return waiting;
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    for (const { reject } of this.#waiting.values()) reject(this.#failure);
+    this.#waiting.clear();
+  }
+}

@@ -1,0 +1,37 @@
+/** A loader's worker thread: builds the batches that it is asked for, one after the other. */
+import { parentPort, workerData } from 'node:worker_threads';
+import type { BuilderSettings } from './batch.js';
+import { BatchBuilder, openDataset } from './batch-builder.js';
+import { buffersOf, describeError, type TaskMessage, type WorkerMessage } from './messages.js';
+
+if (!parentPort)
+  throw new Error('Expected to run as a worker thread of the loader; import loader.js instead.');
+const port = parentPort;
+const send = (message: WorkerMessage, transfer: ArrayBuffer[] = []): void =>
+  port.postMessage(message, transfer);
+
+async function startBuilder(settings: BuilderSettings): Promise<BatchBuilder> {
+  for (const module of settings.datasetModules) await import(module);
+  const dataset = openDataset(settings, (key, message) => send({ kind: 'warning', key, message }));
+  return new BatchBuilder(settings, dataset);
+}
+
+async function answer(builder: BatchBuilder, { id, task }: TaskMessage): Promise<void> {
+  try {
+    const batches = await builder.build(task);
+    send({ kind: 'batches', id, batches }, buffersOf(batches));
+  } catch (error) {
+    send({ kind: 'failed', id, error: describeError(error) });
+  }
+}
+
+try {
+  const builder = await startBuilder(workerData as BuilderSettings);
+  // A chain, because builds of image formats with asynchronous decoders would otherwise interleave.
+  let last = Promise.resolve();
+  port.on('message', (message: TaskMessage) => {
+    last = last.then(() => answer(builder, message));
+  });
+} catch (error) {
+  send({ kind: 'broken', error: describeError(error) });
+}
