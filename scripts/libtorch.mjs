@@ -3,10 +3,10 @@
 //
 //   node scripts/libtorch.mjs root | include | lib | version | cmake | json
 import { spawnSync } from 'node:child_process';
-import { existsSync, realpathSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inspectLibtorch, SUPPORTED_TEXT } from './lib/inspect-libtorch.mjs';
+import { isMain } from './lib/run.mjs';
 
 /** The package's folder: a checkout, or node_modules/medical-afa. */
 export const packageRoot = fileURLToPath(new URL('..', import.meta.url)).replace(/[\\/]$/, '');
@@ -91,9 +91,9 @@ export function findLibtorch(options) {
   return searchLibtorch(options).found;
 }
 
-/** One line for each place searched. @param {Search} search @returns {string[]} */
-export function describeCandidates(search) {
-  return search.candidates.map((candidate) => {
+/** One line for each place. @param {Search} search @param {NodeJS.ProcessEnv} [env] @returns {string[]} */
+export function describeCandidates(search, env = process.env) {
+  const lines = search.candidates.map((candidate) => {
     const place = candidate.explicit ? candidate.what : `${candidate.path} (${candidate.what})`;
     const state =
       candidate === search.found
@@ -103,6 +103,10 @@ export function describeCandidates(search) {
           : `refused: ${candidate.reason}${candidate.fix ? ` (${candidate.fix})` : ''}`;
     return `  ${place}: ${state}`;
   });
+  if (env.LIBTORCH_USE_PYTORCH !== '1') {
+    lines.push('  Python’s torch: not looked at (LIBTORCH_USE_PYTORCH is not 1)');
+  }
+  return lines;
 }
 
 /**
@@ -118,9 +122,8 @@ export function explainSearch(search, options = {}) {
     : refused
       ? [`Expected a usable libtorch for ${refused.what} but it was refused: ${refused.reason}. Searched:`]
       : [`Expected libtorch ${SUPPORTED_TEXT} but none of these places has it:`];
-  lines.push(...describeCandidates({ found, candidates }));
-  if (env.LIBTORCH_USE_PYTORCH !== '1')
-    lines.push('  Python’s torch: not looked at (LIBTORCH_USE_PYTORCH is not 1)');
+  lines.push(...describeCandidates({ found, candidates }, env));
+  lines.push('  Python’s torch: not looked at (LIBTORCH_USE_PYTORCH is not 1)');
   if (found) return lines.join('\n');
   const folder = relative(process.cwd(), root);
   const setup = folder ? `(cd ${root} && npm run setup)` : 'npm run setup';
@@ -168,7 +171,4 @@ function main(topic) {
   return 0;
 }
 
-const invoked = process.argv[1];
-if (invoked && existsSync(invoked) && realpathSync(invoked) === fileURLToPath(import.meta.url)) {
-  process.exitCode = main(process.argv[2]);
-}
+if (isMain(import.meta.url)) process.exitCode = main(process.argv[2]);

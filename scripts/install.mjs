@@ -1,0 +1,40 @@
+// npm's install hook. From a packed tarball: nothing when a binary that loads came along (or is left from before),
+// else libtorch is found or installed into the package's own .libtorch/ and the addon is built. In a checkout,
+// `npm install` does the same by the build stamp. On failure npm shows the message below and ends with an error:
+// without its addon the package cannot work.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { addonLoadFault, buildAddon } from './lib/build-addon.mjs';
+import { ensureLibtorch } from './lib/install-libtorch.mjs';
+import { acquireLock } from './lib/lock.mjs';
+import { step } from './lib/report.mjs';
+import { runMain, SetupError } from './lib/run.mjs';
+import { nodeFault } from './lib/tools.mjs';
+import { packageRoot } from './libtorch.mjs';
+
+async function main() {
+  const root = packageRoot;
+  const fault = nodeFault();
+  if (fault) throw new SetupError(fault);
+  const isCheckout = existsSync(join(root, 'src'));
+  if (!isCheckout && !addonLoadFault(root)) return 0;
+  const release = await acquireLock(join(root, 'build/.setup-lock'), ({ pid }) =>
+    process.stderr.write(`Another set-up is running here (process ${pid}); waiting for it.\n`),
+  );
+  try {
+    await step('libtorch', (report) => ensureLibtorch(root, report));
+    await step('Addon', (report) => buildAddon(root, report));
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    const again = isCheckout ? 'npm run setup' : 'npm rebuild medical-afa --foreground-scripts';
+    throw new SetupError(
+      `medical-afa could not build its native addon.\n${error.message}\nAfter mending it:  ${again}`,
+      error.exitCode,
+    );
+  } finally {
+    release();
+  }
+  return 0;
+}
+
+await runMain(main);
