@@ -50,7 +50,7 @@ function smallestInput(scales: number[], cropSize: number, stride: number[]): st
   const side = Math.floor(smallest * cropSize);
   return side < needed
     ? expected(
-        `scales that leave ${needed} pixels or more of a ${cropSize} pixel crop`,
+        `scales that leave ${needed} pixels or more (7 x backbone.stride[0] + 1) of dataset.crop_size ${cropSize}`,
         'cam.scales',
         smallest,
       )

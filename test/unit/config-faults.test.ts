@@ -152,7 +152,7 @@ describe('one fault gives one line', () => {
     [
       'optimizer:',
       'cam: {scales: [1, 0.05]}\noptimizer:',
-      'FILE:11: Expected scales that leave 29 pixels or more of a 320 pixel crop for cam.scales but received number 0.05.',
+      'FILE:11: Expected scales that leave 29 pixels or more (7 x backbone.stride[0] + 1) of dataset.crop_size 320 for cam.scales but received number 0.05.',
     ],
     [
       'optimizer:',

@@ -1,0 +1,172 @@
+import { CommanderError } from 'commander';
+import { describe, expect, it } from 'vitest';
+import {
+  GEN_ATTN_CONFIG_OPTIONS,
+  genAttnCommand,
+  readGenAttnArguments,
+} from '../../src/cli/gen-attn-options.js';
+import { describeFailure } from '../../src/cli/run-main.js';
+import { readTrainArguments, TRAIN_CONFIG_OPTIONS, trainCommand } from '../../src/cli/train-options.js';
+import { fieldAt, isSection } from '../../src/config/keys.js';
+import { loadConfig } from '../../src/config/load.js';
+
+const words = (line: string): string[] => line.split(' ').filter((word) => word !== '');
+const train = (line: string) => readTrainArguments(words(line));
+const genAttn = (line: string) => readGenAttnArguments(words(line));
+
+/** What people read when reading the arguments fails. */
+function refusal(read: () => unknown): { code: number; text: string } {
+  try {
+    read();
+  } catch (error) {
+    return describeFailure(error, false);
+  }
+  throw new Error('the arguments were taken');
+}
+
+describe('train arguments', () => {
+  it('are all read', () => {
+    const line =
+      '--config c.yaml --dataset lasc --pooling gap --crop_size 96 --work_dir out --backend gloo --cuda --radius 5 ' +
+      '--seg_detach --high_thre 0.6 --low_thre .3 --nproc_per_node 1 --master_port 29500 --resume x.pth --seed 7 ' +
+      '--threads 2 --set train.log_iters=5 --set cam.mode=train --verbose';
+    expect(train(line)).toEqual({
+      config: {
+        file: 'c.yaml',
+        dataset: 'lasc',
+        set: ['train.log_iters=5', 'cam.mode=train'],
+        flags: [
+          { key: 'backbone.pooling', flag: '--pooling', value: 'gap' },
+          { key: 'dataset.crop_size', flag: '--crop_size', value: 96 },
+          { key: 'work_dir.dir', flag: '--work_dir', value: 'out' },
+          { key: 'train.radius', flag: '--radius', value: 5 },
+          { key: 'train.seg_detach', flag: '--seg_detach', value: true },
+          { key: 'cam.high_thre', flag: '--high_thre', value: 0.6 },
+          { key: 'cam.low_thre', flag: '--low_thre', value: 0.3 },
+          { key: 'train.seed', flag: '--seed', value: 7 },
+        ],
+      },
+      device: 'cuda',
+      backend: 'gloo',
+      master_port: 29500,
+      resume: 'x.pth',
+      threads: 2,
+      verbose: true,
+    });
+  });
+
+  it('that are absent set nothing', () => {
+    expect(train('')).toEqual({ config: { flags: [] }, master_port: 29520, verbose: false });
+  });
+
+  it('take the same flags in kebab-case, also with =', () => {
+    expect(train('--crop-size=96 --work-dir out --seg-detach --nproc-per-node 1')).toEqual(
+      train('--crop_size 96 --work_dir out --seg_detach --nproc_per_node 1'),
+    );
+  });
+
+  it('--resume alone means the last checkpoint', () => {
+    expect(train('--resume --cpu')).toMatchObject({ resume: true, device: 'cpu' });
+  });
+
+  it('override the file and are named in its faults', () => {
+    const { config } = loadConfig(train('--dataset lasc --crop_size 96 --set train.max_iters=2000').config);
+    expect(config.dataset.crop_size).toBe(96);
+    expect(config.train).toMatchObject({ max_iters: 2000, samples_per_gpu: 4 });
+    expect(
+      refusal(() => loadConfig(train('--dataset lasc --crop_size wide --pooling max').config)).text,
+    ).toBe(
+      'Error: The configuration has 2 faults:\n' +
+        "  --pooling: Expected gmp or gap for backbone.pooling but received string 'max'.\n" +
+        "  --crop_size: Expected an integer of at least 64 for dataset.crop_size but received string 'wide'.",
+    );
+  });
+
+  it.each([
+    ['--crop-sise 3', "Unknown option '--crop-sise'. Did you mean --crop_size? See --help."],
+    ['--cpu --cuda', "Option '--cpu' cannot be used with option '--cuda'. See --help."],
+    [
+      '--nproc_per_node 4',
+      'Expected 1 for --nproc_per_node but received number 4. This build trains in one process; leave the flag away.',
+    ],
+    [
+      '--nproc_per_node auto',
+      "Expected an integer from 1 to 1024 for --nproc_per_node but received string 'auto'.",
+    ],
+    ['--threads 1.5', "Expected an integer from 1 to 1024 for --threads but received string '1.5'."],
+    ['--master_port 0', "Expected an integer from 1 to 65535 for --master_port but received string '0'."],
+    ['--backend mpi', "Expected gloo or nccl for --backend but received string 'mpi'."],
+    ['lasc', 'Too many arguments. Expected 0 arguments but got 1. See --help.'],
+    ['--crop_size', "Option '--crop_size <pixels>' argument missing. See --help."],
+  ])('%s is refused with code 2', (line, message) => {
+    expect(refusal(() => train(line))).toEqual({ code: 2, text: `Error: ${message}` });
+  });
+});
+
+describe('gen-attn arguments', () => {
+  it('are all read', () => {
+    const line =
+      '--config c.yaml --dataset lasc --use_final --output_dir o --cam_npy_dir c --scales 1.0 0.5 1.5 --save_attn ' +
+      '--attn_npy_dir a --device mps --split test --batch_size 2 --pooling gap --set val.cam=false --overwrite --work_dir w';
+    expect(genAttn(line)).toEqual({
+      config: {
+        file: 'c.yaml',
+        dataset: 'lasc',
+        set: ['val.cam=false'],
+        flags: [
+          { key: 'cam.scales', flag: '--scales', value: [1, 0.5, 1.5] },
+          { key: 'val.split', flag: '--split', value: 'test' },
+          { key: 'val.batch_size', flag: '--batch_size', value: 2 },
+          { key: 'backbone.pooling', flag: '--pooling', value: 'gap' },
+          { key: 'work_dir.dir', flag: '--work_dir', value: 'w' },
+        ],
+      },
+      use_final: true,
+      output_dir: 'o',
+      cam_npy_dir: 'c',
+      save_attn: true,
+      attn_npy_dir: 'a',
+      device: 'mps',
+      overwrite: true,
+      verbose: false,
+    });
+    expect(genAttn('--checkpoint x.pth').checkpoint).toBe('x.pth');
+  });
+
+  it.each([
+    [
+      '--checkpoint x.pth --use_final',
+      "Option '--checkpoint <file>' cannot be used with option '--use_final'. See --help.",
+    ],
+    ['--attn_npy_dir a', 'Expected --save_attn beside --attn_npy_dir but did not receive it.'],
+    ['--device tpu', "Expected cpu, cuda or mps for --device but received string 'tpu'."],
+  ])('%s is refused with code 2', (line, message) => {
+    expect(refusal(() => genAttn(line))).toEqual({ code: 2, text: `Error: ${message}` });
+  });
+});
+
+describe('every command', () => {
+  it.each([trainCommand, genAttnCommand])('helps with examples that it accepts itself', (make) => {
+    const command = make();
+    let help = '';
+    command.configureOutput({ writeOut: (text) => (help += text) });
+    try {
+      command.parse(['--help'], { from: 'user' });
+    } catch (error) {
+      expect(error).toBeInstanceOf(CommanderError);
+      expect(describeFailure(error, false)).toEqual({ code: 0, text: '' });
+    }
+    const examples = help.split('\n').filter((line) => line.startsWith(`  ${command.name()} `));
+    expect(examples.length).toBeGreaterThanOrEqual(3);
+    for (const example of examples) {
+      const argv = words(example.slice(command.name().length + 2));
+      expect(() => make().parse(argv, { from: 'user' })).not.toThrow();
+    }
+  });
+
+  it('maps flags to keys that exist', () => {
+    for (const { key } of [...TRAIN_CONFIG_OPTIONS, ...GEN_ATTN_CONFIG_OPTIONS]) {
+      expect([key, fieldAt(key) !== undefined && !isSection(key)]).toEqual([key, true]);
+    }
+  });
+});
