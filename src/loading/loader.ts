@@ -1,10 +1,15 @@
 import type { Config } from '../config/schema.js';
 import type { BuilderSettings, Position } from './batch.js';
-import { Loader, type LoaderOptions } from './prefetching-loader.js';
+import {
+  type EvalLoader,
+  type LoaderOptions,
+  PrefetchingLoader,
+  type TrainLoader,
+} from './prefetching-loader.js';
 import { SequentialSampler, ShuffleSampler } from './sampler.js';
 
 export type { Batch, Position } from './batch.js';
-export type { DatasetInfo, Loader, LoaderOptions } from './prefetching-loader.js';
+export type { DatasetInfo, EvalLoader, LoaderOptions, TrainLoader } from './prefetching-loader.js';
 
 export interface TrainLoaderOptions extends LoaderOptions {
   /** Where to go on: `position()` of an earlier loader. */
@@ -20,20 +25,22 @@ export interface EvalLoaderOptions extends LoaderOptions {
 }
 
 /** Epochs without end of shuffled, augmented batches of `train.samples_per_gpu` of the split `train.split`. */
-export function createTrainLoader(config: Config, options: TrainLoaderOptions = {}): Loader {
+export function createTrainLoader(config: Config, options: TrainLoaderOptions = {}): TrainLoader {
   const { startPosition, rank, worldSize } = options;
   const settings = builderSettings(config, 'train', config.train.split, options);
   const { seed, samples_per_gpu: batchSize } = config.train;
-  return new Loader(settings, config.train.num_workers, options, (length) => {
+  const loader = new PrefetchingLoader(settings, config.train.num_workers, options, (length) => {
     return new ShuffleSampler({ length, batchSize, seed, start: startPosition, rank, worldSize });
   });
+  // Its sampler never ends, so `next()` never gives undefined.
+  return loader as TrainLoader;
 }
 
 /** Every image of a split once, in order, whole and normalised, with masks; batches hold one image size each. */
-export function createEvalLoader(config: Config, split: string, options: EvalLoaderOptions = {}): Loader {
+export function createEvalLoader(config: Config, split: string, options: EvalLoaderOptions = {}): EvalLoader {
   const settings = builderSettings(config, 'eval', split, options);
   const batchSize = options.batchSize ?? config.val.batch_size;
-  return new Loader(settings, config.train.num_workers, options, (length) => {
+  return new PrefetchingLoader(settings, config.train.num_workers, options, (length) => {
     return new SequentialSampler(length, batchSize);
   });
 }

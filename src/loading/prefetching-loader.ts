@@ -25,6 +25,27 @@ export interface LoaderOptions {
   onWarning?: (message: string) => void;
 }
 
+/** A stream of batches that ends: every image of a split once. */
+export interface EvalLoader {
+  readonly dataset: DatasetInfo;
+  /** Samples in the split. */
+  readonly length: number;
+  /** After the batches given so far: what a checkpoint keeps. Batches that are only prepared do not count. */
+  position(): Position;
+  /**
+   * The next batch; undefined after the last. Calls may overlap and are answered in order.
+   * @throws UsageError that names the file when a sample's data are at fault; the loader then goes on after it
+   */
+  next(): Promise<Batch | undefined>;
+  /** Stops the workers. A `next()` still under way is rejected. */
+  close(): Promise<void>;
+}
+
+/** A stream of batches without end. */
+export interface TrainLoader extends EvalLoader {
+  next(): Promise<Batch>;
+}
+
 /** Batches that were asked for and not yet given. */
 interface Pending {
   start: Position;
@@ -37,7 +58,7 @@ interface Pending {
  * Gives batches in order, prepared ahead by worker threads. What it gives depends on config and position only,
  * not on the number of workers. Made by `createTrainLoader` and `createEvalLoader`.
  */
-export class Loader {
+export class PrefetchingLoader implements EvalLoader {
   readonly dataset: DatasetInfo;
   readonly #sampler: Sampler;
   readonly #pool: WorkerPool | undefined;
@@ -77,27 +98,20 @@ export class Loader {
     }
   }
 
-  /** Samples in the split. */
   get length(): number {
     return this.dataset.names.length;
   }
 
-  /** After the batches given so far: what a checkpoint keeps. Batches that are only prepared do not count. */
   position(): Position {
     return { ...this.#position };
   }
 
-  /**
-   * The next batch; undefined after the last of an evaluation. Calls may overlap and are answered in order.
-   * @throws UsageError that names the file when a sample's data are at fault; the loader then goes on after it
-   */
   next(): Promise<Batch | undefined> {
     const result = this.#turn.then(() => this.#take());
     this.#turn = result.catch(() => undefined);
     return result;
   }
 
-  /** Stops the workers. A `next()` still under way is rejected. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#pending.length = 0;

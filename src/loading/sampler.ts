@@ -56,11 +56,6 @@ export class ShuffleSampler implements Sampler {
     this.#cursor = start.cursor;
   }
 
-  /** Batches in one epoch. */
-  get batchesPerEpoch(): number {
-    return Math.floor(this.#options.length / this.#globalBatch);
-  }
-
   position(): Position {
     return { epoch: this.#epoch, cursor: this.#cursor };
   }

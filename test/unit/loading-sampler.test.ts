@@ -1,0 +1,81 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { SequentialSampler, ShuffleSampler } from '../../src/loading/sampler.js';
+
+const take = (sampler: ShuffleSampler, count: number) => Array.from({ length: count }, () => sampler.next());
+
+describe('ShuffleSampler', () => {
+  it('visits every sample at most once in an epoch and drops the incomplete batch', () => {
+    const sampler = new ShuffleSampler({ length: 11, batchSize: 4, seed: 1 });
+    const tasks = take(sampler, 6);
+    expect(tasks.map(({ epoch }) => epoch)).toEqual([0, 0, 1, 1, 2, 2]);
+    for (const epoch of [0, 1, 2]) {
+      const visited = tasks.filter((task) => task.epoch === epoch).flatMap(({ indices }) => indices);
+      expect(visited.length).toBe(8);
+      expect(new Set(visited).size).toBe(8);
+      expect(visited.every((index) => index >= 0 && index < 11)).toBe(true);
+    }
+  });
+
+  it('visits every sample exactly once where batches fill the epoch', () => {
+    const visited = take(new ShuffleSampler({ length: 12, batchSize: 4, seed: 9 }), 3).flatMap(
+      (t) => t.indices,
+    );
+    expect(visited.sort((a, b) => a - b)).toEqual(Array.from({ length: 12 }, (_, i) => i));
+  });
+
+  it('shuffles anew in each epoch and with each seed', () => {
+    const orders = [1, 2].flatMap((seed) => take(new ShuffleSampler({ length: 50, batchSize: 50, seed }), 3));
+    expect(new Set(orders.map(({ indices }) => indices.join())).size).toBe(6);
+  });
+
+  it('goes on from any position as if it had never stopped', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 8 }), fc.nat({ max: 30 }), (batchSize, stop) => {
+        const whole = new ShuffleSampler({ length: 21, batchSize, seed: 3 });
+        take(whole, stop);
+        const start = JSON.parse(JSON.stringify(whole.position()));
+        const resumed = new ShuffleSampler({ length: 21, batchSize, seed: 3, start });
+        expect(take(resumed, 12)).toEqual(take(whole, 12));
+      }),
+    );
+  });
+
+  it('shares one global batch among the ranks', () => {
+    const single = take(new ShuffleSampler({ length: 20, batchSize: 6, seed: 4 }), 5);
+    const ranks = [0, 1].map((rank) =>
+      take(new ShuffleSampler({ length: 20, batchSize: 3, seed: 4, rank, worldSize: 2 }), 5),
+    );
+    expect(ranks[0]!.map((task, i) => [...task.indices, ...ranks[1]![i]!.indices])).toEqual(
+      single.map(({ indices }) => indices),
+    );
+  });
+
+  it('refuses fewer samples than one batch', () => {
+    expect(() => new ShuffleSampler({ length: 5, batchSize: 4, seed: 1, worldSize: 2 })).toThrow(
+      'Expected at least 8 training samples (train.samples_per_gpu 4 x 2 processes) but received 5. ' +
+        'Lower train.samples_per_gpu or add data.',
+    );
+  });
+
+  it.each([
+    { epoch: -1, cursor: 0 },
+    { epoch: 0, cursor: 6 },
+    { epoch: 0, cursor: 0.5 },
+  ])('refuses the position %o', (start) => {
+    expect(() => new ShuffleSampler({ length: 5, batchSize: 1, seed: 1, start })).toThrow(
+      `Expected an epoch and a cursor from 0 to 5 for the position to go on from but received an array of 2 ` +
+        `([${start.epoch}, ${start.cursor}]). The checkpoint belongs to other data: resume with the data that it ` +
+        'was trained on.',
+    );
+  });
+});
+
+describe('SequentialSampler', () => {
+  it('gives every sample once, in order, the rest in a smaller batch', () => {
+    const sampler = new SequentialSampler(7, 3);
+    const tasks = [sampler.next(), sampler.next(), sampler.next(), sampler.next()];
+    expect(tasks.map((task) => task?.indices)).toEqual([[0, 1, 2], [3, 4, 5], [6], undefined]);
+    expect(sampler.position()).toEqual({ epoch: 0, cursor: 7 });
+  });
+});
