@@ -17,7 +17,7 @@ function buildJet(): Uint8Array {
   const table = new Uint8Array(3 * SIZE);
   const ramp = (i: number, a: number, b: number) => toByte(Math.min(4 * i - 255 * a, 255 * b - 4 * i));
   for (let i = 0; i < SIZE; i++) table.set([ramp(i, 1.5, 4.5), ramp(i, 0.5, 3.5), ramp(i, -0.5, 2.5)], 3 * i);
-  // Exactly 1.5 of 255, so 2. OpenCV's own table holds it as 0.00588235294117645 of 1, a hair less: 1.
+  // The one entry off the formula: it falls on 1.5, which rounds to 2, but OpenCV's stored table gives 1.
   table[3 * 159 + 2] = 1;
   return table;
 }
