@@ -36,5 +36,7 @@ export function overlayCam(rgb: Uint8Array, cam: Float32Array): Uint8Array {
     }
   }
   // Never a division by 0: the darkest colour of jet has blue 128.
-  return Uint8Array.from(sum, (total) => fround(255 * fround(total / largest)));
+  const out = new Uint8Array(sum.length);
+  for (let i = 0; i < sum.length; i++) out[i] = fround(255 * fround(sum[i]! / largest));
+  return out;
 }
