@@ -123,7 +123,6 @@ export function explainSearch(search, options = {}) {
       ? [`Expected a usable libtorch for ${refused.what} but it was refused: ${refused.reason}. Searched:`]
       : [`Expected libtorch ${SUPPORTED_TEXT} but none of these places has it:`];
   lines.push(...describeCandidates({ found, candidates }, env));
-  lines.push('  Python’s torch: not looked at (LIBTORCH_USE_PYTORCH is not 1)');
   if (found) return lines.join('\n');
   const folder = relative(process.cwd(), root);
   const setup = folder ? `(cd ${root} && npm run setup)` : 'npm run setup';

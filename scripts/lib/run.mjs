@@ -30,33 +30,37 @@ function killChildren(signal) {
   }
 }
 
-/** Registers work to be done at the end, however it comes. @param {() => void} action @returns {() => void} does it now */
-export function onExit(action) {
-  watchSignals();
-  cleanups.add(action);
-  return () => {
-    if (cleanups.delete(action)) action();
-  };
+const SIGNALS = /** @type {const} */ ({ SIGINT: 130, SIGTERM: 143, SIGHUP: 129 });
+
+/** @param {NodeJS.Signals} signal */
+function interrupt(signal) {
+  killChildren('SIGKILL');
+  process.stderr.write(`\nInterrupted (${signal}); run the same command again to go on.\n`);
+  process.exit(SIGNALS[/** @type {keyof typeof SIGNALS} */ (signal)]);
 }
 
-let watching = false;
+function cleanUp() {
+  for (const action of cleanups) action();
+}
+
+/** Signals are ours only while there is something to end or to remove. */
 function watchSignals() {
-  if (watching) return;
-  watching = true;
-  for (const [signal, code] of /** @type {const} */ ([
-    ['SIGINT', 130],
-    ['SIGTERM', 143],
-    ['SIGHUP', 129],
-  ])) {
-    process.on(signal, () => {
-      killChildren('SIGKILL');
-      process.stderr.write(`\nInterrupted (${signal}); run the same command again to go on.\n`);
-      process.exit(code);
-    });
-  }
-  process.on('exit', () => {
-    for (const action of cleanups) action();
-  });
+  const names = /** @type {NodeJS.Signals[]} */ (Object.keys(SIGNALS));
+  for (const signal of names) process.off(signal, interrupt);
+  process.off('exit', cleanUp);
+  if (children.size + cleanups.size === 0) return;
+  for (const signal of names) process.on(signal, interrupt);
+  process.on('exit', cleanUp);
+}
+
+/** Registers work to be done at the end, however it comes. @param {() => void} action @returns {() => void} does it now */
+export function onExit(action) {
+  cleanups.add(action);
+  watchSignals();
+  return () => {
+    if (cleanups.delete(action)) action();
+    watchSignals();
+  };
 }
 
 /**
@@ -66,7 +70,6 @@ function watchSignals() {
  * @returns {Promise<{ code: number, output: string }>} code 127 when it cannot be started
  */
 export function run(command, args, { cwd, env, log, onLine } = {}) {
-  watchSignals();
   if (log) writeFileSync(log, `$ ${[command, ...args].join(' ')}\n`);
   return new Promise((done) => {
     const child = spawn(command, args, {
@@ -76,6 +79,7 @@ export function run(command, args, { cwd, env, log, onLine } = {}) {
       detached: true,
     });
     children.add(child);
+    watchSignals();
     let output = '';
     let partial = '';
     const receive = (/** @type {string} */ text) => {
@@ -89,10 +93,12 @@ export function run(command, args, { cwd, env, log, onLine } = {}) {
     child.stderr.setEncoding('utf8').on('data', receive);
     child.on('error', (error) => {
       children.delete(child);
+      watchSignals();
       done({ code: 127, output: `${output}${error.message}\n` });
     });
     child.on('close', (code) => {
       children.delete(child);
+      watchSignals();
       done({ code: code ?? 1, output });
     });
   });
