@@ -1,5 +1,5 @@
 import type { RawTensor } from '../tensor/dtypes.js';
-import type { PyFloat } from './pickle-writer.js';
+import type { PyFloat } from './python-values.js';
 
 /**
  * What a checkpoint holds. Python's dict is a Map (keys mostly strings, in optimizer states also numbers),

@@ -2,7 +2,8 @@
 import { DTYPES, numel, type RawTensor } from '../tensor/dtypes.js';
 import { writeFileAtomic } from './atomic.js';
 import { type CheckpointValue, isRawTensor } from './checkpoint-value.js';
-import { PyGlobal, PyPersistent, PyReduce, PyTuple, pickle } from './pickle-writer.js';
+import { pickle } from './pickle-writer.js';
+import { PyGlobal, PyPersistent, PyReduce, PyTuple } from './python-values.js';
 import { contiguousStrides, STORAGE_CLASSES } from './torch-storage.js';
 import { type ZipContent, zipChunks } from './zip-writer.js';
 

@@ -7,7 +7,7 @@ import { FileFormatError } from './file-error.js';
 export { readCheckpoint } from './checkpoint-reader.js';
 export { type CheckpointValue, isRawTensor } from './checkpoint-value.js';
 export { checkpointChunks, writeCheckpoint } from './checkpoint-writer.js';
-export { PyFloat } from './pickle-writer.js';
+export { PyFloat } from './python-values.js';
 
 /** Where training scripts put the weights when they save other things beside them. */
 const WEIGHT_KEYS = ['state_dict', 'model', 'model_state_dict'];

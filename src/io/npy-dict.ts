@@ -8,10 +8,11 @@ import { FileFormatError } from './file-error.js';
 import { descrOf, elementBytes, type NpyArray } from './npy.js';
 import { formatNpyHeader, NPY_DTYPES, parseNpyHeader } from './npy-header.js';
 import { NumpyArray, numpyArrayGlobals } from './numpy-objects.js';
-import { type PyFloat, PyGlobal, PyReduce, PyTuple, pickle } from './pickle-writer.js';
+import { pickle } from './pickle-writer.js';
+import { type PyFloat, PyGlobal, PyList, PyReduce, PyTuple } from './python-values.js';
 import { withFile } from './random-access.js';
 
-export { PyFloat } from './pickle-writer.js';
+export { PyFloat } from './python-values.js';
 
 /** What such a dict holds. Whole numbers are written as int; `new PyFloat(1)` writes a float. */
 export type NpyDictValue = NpyArray | number | string | boolean;
@@ -94,7 +95,7 @@ export function encodeNpyDict(
   dict: Readonly<Record<string, NpyDictValue | PyFloat>> | ReadonlyMap<string, NpyDictValue | PyFloat>,
 ): Uint8Array[] {
   const entries = dict instanceof Map ? dict : new Map(Object.entries(dict));
-  const array = arrayDescription([], 'O8', '|', [entries]);
+  const array = arrayDescription([], 'O8', '|', new PyList([entries]));
   return [formatNpyHeader('|O', []), ...pickle(array, { protocol: 4, describe })];
 }
 
@@ -118,7 +119,7 @@ function arrayDescription(
   shape: readonly number[],
   kind: string,
   order: string,
-  content: Uint8Array | unknown[],
+  content: Uint8Array | PyList,
 ): PyReduce {
   // State of a dtype: version, byte order, then subarray, names and fields (none), then size, alignment
   // and flags: -1 where the kind tells; objects have the flags of reference-counted elements.

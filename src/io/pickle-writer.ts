@@ -3,36 +3,7 @@
  * Protocol 2 is what PyTorch's weights_only reader takes; 4 has a bytes type, which numpy arrays need.
  */
 
-/** A Python float, also where the value is whole: JavaScript's 1 would be written as an int. */
-export class PyFloat {
-  constructor(readonly value: number) {}
-}
-
-export class PyTuple {
-  constructor(readonly items: readonly unknown[]) {}
-}
-
-/** A class or function by its name; the reading Python resolves it. */
-export class PyGlobal {
-  constructor(
-    readonly module: string,
-    readonly name: string,
-  ) {}
-}
-
-/** An object made by calling `callee(*args)`, then given its `state`. */
-export class PyReduce {
-  constructor(
-    readonly callee: PyGlobal,
-    readonly args: PyTuple,
-    readonly state?: PyTuple,
-  ) {}
-}
-
-/** What the reader fetches from outside the pickle (PyTorch: storages). */
-export class PyPersistent {
-  constructor(readonly id: PyTuple) {}
-}
+import { PyFloat, PyGlobal, PyList, PyPersistent, PyReduce, PyTuple } from './python-values.js';
 
 export interface PickleOptions {
   protocol: 2 | 4;
@@ -122,6 +93,7 @@ class PickleWriter {
   private object(value: object): void {
     if (value instanceof PyFloat) this.float(value.value);
     else if (value instanceof PyTuple) this.tuple(value);
+    else if (value instanceof PyList) this.list(value.items, (item) => this.write(item));
     else if (value instanceof PyGlobal) this.global(value);
     else if (value instanceof PyReduce) this.reduce(value);
     else if (value instanceof PyPersistent) this.persistent(value);
@@ -132,7 +104,7 @@ class PickleWriter {
   private container(value: object): void {
     if (this.open.has(value)) throw this.unwritable('a value that contains itself');
     this.open.add(value);
-    if (Array.isArray(value)) this.list(value);
+    if (Array.isArray(value)) this.list(value, (item, i) => this.at(i, item));
     else if (value instanceof Map) this.dict(value);
     else {
       const description = this.describe(value);
@@ -142,9 +114,9 @@ class PickleWriter {
     this.open.delete(value);
   }
 
-  private list(items: readonly unknown[]): void {
+  private list(items: readonly unknown[], write: (item: unknown, index: number) => void): void {
     this.op(0x5d, 0x28); // EMPTY_LIST, MARK
-    for (const [i, item] of items.entries()) this.at(i, item);
+    items.forEach(write);
     this.op(0x65); // APPENDS
   }
 

@@ -64,9 +64,10 @@ export function readView(
   const { bytes } = DTYPES[dtype];
   const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
   const isView = [offset, ...shape, ...strides].every(isCount) && shape.length === strides.length;
-  const count = isView ? numel(shape) : Number.NaN;
-  const span = count === 0 ? 0 : shape.reduce((end, size, axis) => end + (size - 1) * strides[axis]!, 1);
-  if (!((offset + span) * bytes <= entry.size)) {
+  const count = numel(shape);
+  const reach = () => shape.reduce((end, size, axis) => end + (size - 1) * strides[axis]!, 1);
+  const span = count === 0 ? 0 : reach();
+  if (!isView || !((offset + span) * bytes <= entry.size)) {
     throw new FileFormatError({
       path: file.path,
       expected: `a ${dtype} tensor within the ${entry.size} bytes of its storage ${entry.name}`,
