@@ -5,8 +5,9 @@
 namespace afa::nn {
 
 SegFormerHead::SegFormerHead(StateDict& state, const std::string& name, const std::array<int64_t, 4>& inChannels,
-                             int64_t embeddingDim, int64_t numClasses)
+                             int64_t embeddingDim, int64_t numClasses, double dropout)
     : embeddingDim_(embeddingDim),
+      dropout_(dropout),
       linearC4_(state, name + ".linear_c4.proj", inChannels[3], embeddingDim, Init::PyTorchDefault),
       linearC3_(state, name + ".linear_c3.proj", inChannels[2], embeddingDim, Init::PyTorchDefault),
       linearC2_(state, name + ".linear_c2.proj", inChannels[1], embeddingDim, Init::PyTorchDefault),
@@ -31,7 +32,7 @@ at::Tensor SegFormerHead::forward(const std::array<at::Tensor, 4>& stages, bool 
     sum = sum.defined() ? sum + y : y;
   }
   auto fused = at::relu(norm_.forward(sum, training));
-  return predict_.forward(at::feature_dropout(fused, 0.1, training));
+  return predict_.forward(at::feature_dropout(fused, dropout_, training));
 }
 
 }  // namespace afa::nn

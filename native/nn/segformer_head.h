@@ -8,12 +8,13 @@ namespace afa::nn {
 class SegFormerHead {
  public:
   SegFormerHead(StateDict& state, const std::string& name, const std::array<int64_t, 4>& inChannels,
-                int64_t embeddingDim, int64_t numClasses);
+                int64_t embeddingDim, int64_t numClasses, double dropout);
   // [B, H_i, W_i, C_i] x 4 -> logits [B, numClasses, H_1, W_1]
   at::Tensor forward(const std::array<at::Tensor, 4>& stages, bool training) const;
 
  private:
   int64_t embeddingDim_;
+  double dropout_;
   Linear linearC4_, linearC3_, linearC2_, linearC1_;
   Conv2d fuse_;
   BatchNorm2d norm_;

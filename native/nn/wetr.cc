@@ -7,7 +7,8 @@ namespace afa::nn {
 WeTr::WeTr(const WeTrConfig& config)
     : config_(config),
       encoder_(state_, "encoder", config.encoder),
-      decoder_(state_, "decoder", config.encoder.embedDims, config.embeddingDim, config.numClasses),
+      decoder_(state_, "decoder", config.encoder.embedDims, config.embeddingDim, config.numClasses,
+               config.headDropout),
       attnProj_(state_, "attn_proj", 2 * MixTransformerConfig::kHeads[3], 1, {}),
       classifier_(state_, "classifier", config.encoder.embedDims[3], config.numClasses - 1, {.bias = false}) {
   kaimingNormal(attnProj_.weight, std::sqrt(5.0), /*fan_out=*/1);
@@ -54,6 +55,12 @@ WeTrOutput WeTr::forward(const at::Tensor& image, const WeTrWanted& wanted) cons
     for (const auto& qk : features.attention) out.attention.push_back(qk.pooledLogits());
   if (wanted.affinity)
     out.affinity = affinity({features.attention.end() - 2, features.attention.end()}, wanted.affinityImages);
+  return out;
+}
+
+std::vector<at::Tensor> WeTr::features(const at::Tensor& image) const {
+  std::vector<at::Tensor> out;
+  for (const auto& stage : encoder_.forward(image, training, Keep::None).stages) out.push_back(asImage(stage));
   return out;
 }
 

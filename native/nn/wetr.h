@@ -12,6 +12,7 @@ struct WeTrConfig {
   int64_t numClasses;  // with background
   int64_t embeddingDim = 256;
   bool maxPooling = true;  // "gmp"; false: "gap"
+  double headDropout = 0.1;  // of whole channels, before the prediction
 };
 
 // Which outputs a forward pass computes; the rest stay undefined and cost nothing.
@@ -32,6 +33,8 @@ struct WeTrOutput {
 class WeTr {
  public:
   explicit WeTr(const WeTrConfig& config);
+  // The four stage outputs, [B, C_i, H_i, W_i].
+  std::vector<at::Tensor> features(const at::Tensor& image) const;
   WeTrOutput forward(const at::Tensor& image, const WeTrWanted& wanted) const;
   void to(at::Device device);
 

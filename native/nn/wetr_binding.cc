@@ -18,12 +18,13 @@ std::array<int64_t, N> fixed(const std::vector<int64_t>& values, const char* wha
 }
 
 Model create(std::vector<int64_t> embedDims, std::vector<int64_t> depths, std::vector<int64_t> stride,
-             double dropPath, int64_t numClasses, int64_t embeddingDim, bool maxPooling) {
+             double dropPath, int64_t numClasses, int64_t embeddingDim, bool maxPooling, double headDropout) {
   nn::WeTrConfig config;
   config.encoder = {fixed<4>(embedDims, "embedDims"), fixed<4>(depths, "depths"), fixed<4>(stride, "stride"), dropPath};
   config.numClasses = numClasses;
   config.embeddingDim = embeddingDim;
   config.maxPooling = maxPooling;
+  config.headDropout = headDropout;
   return std::make_shared<nn::WeTr>(config);
 }
 
@@ -50,7 +51,8 @@ Output forward(Model model, at::Tensor image, bool cls, bool seg, bool cam, bool
 }  // namespace
 
 void registerWeTr(Exports& m) {
-  m.def("wetrCreate", {"embedDims", "depths", "stride", "dropPath", "numClasses", "embeddingDim", "maxPooling"},
+  m.def("wetrCreate", {"embedDims", "depths", "stride", "dropPath", "numClasses", "embeddingDim", "maxPooling",
+         "headDropout"},
         create);
   m.def("wetrParameterNames", {"model"}, +[](Model model) { return names(model->state().parameters()); });
   m.def("wetrParameters", {"model"}, +[](Model model) { return tensors(model->state().parameters()); });
@@ -58,6 +60,7 @@ void registerWeTr(Exports& m) {
   m.def("wetrState", {"model"}, +[](Model model) { return tensors(model->state().all()); });
   m.def("wetrTo", {"model", "device"}, +[](Model model, at::Device device) { model->to(device); });
   m.def("wetrTrain", {"model", "training"}, +[](Model model, bool training) { model->training = training; });
+  m.def("wetrFeatures", {"model", "image"}, +[](Model model, at::Tensor image) { return model->features(image); });
   m.def("wetrForward",
         {"model", "image", "cls", "seg", "cam", "affinity", "attention", "segDetach"}, forward);
   m.def("wetrDispose", {"model"}, +[](Napi::Value value) {

@@ -16,6 +16,8 @@ export interface WeTrOptions {
   embeddingDim?: number;
   /** Drop-path rate of the last block while training; earlier ones rise linearly to it. */
   dropPath?: number;
+  /** Share of the segmentation head's channels dropped while training. */
+  headDropout?: number;
 }
 
 /** Which outputs to compute: what is not asked for costs nothing. */
@@ -67,9 +69,10 @@ export class WeTr {
       pooling: 'gmp',
       embeddingDim: 256,
       dropPath: 0.1,
+      headDropout: 0.1,
       ...options,
     };
-    const { stride, dropPath, numClasses, embeddingDim, pooling } = this.options;
+    const { stride, dropPath, numClasses, embeddingDim, pooling, headDropout } = this.options;
     this.#handle = native.wetrCreate(
       embedDims,
       depths,
@@ -78,6 +81,7 @@ export class WeTr {
       numClasses,
       embeddingDim,
       pooling === 'gmp',
+      headDropout,
     );
     const named = (names: string[], handles: Parameters<typeof native.add>[0][]) =>
       new Map(names.map((name, i) => [name, keep(new Tensor(handles[i]!))]));
@@ -121,6 +125,11 @@ export class WeTr {
     if (affinityOut) out.affinity = new Tensor(affinityOut);
     if (attention) out.attention = attentionOut.map((handle) => new Tensor(handle));
     return out;
+  }
+
+  /** The encoder's four stage outputs, [B, C_i, H_i, W_i]. */
+  forwardFeatures(images: Tensor): Tensor[] {
+    return native.wetrFeatures(this.#handle, Tensor.handle(images)).map((handle) => new Tensor(handle));
   }
 
   /** Raw class activation maps [B, numClasses-1, h, w] of one scale: no decoder, no gradient. */

@@ -164,6 +164,7 @@ export interface Bindings {
     numClasses: number,
     embeddingDim: number,
     maxPooling: boolean,
+    headDropout: number,
   ): WeTrHandle;
   wetrParameterNames(model: WeTrHandle): string[];
   wetrParameters(model: WeTrHandle): TensorHandle[];
@@ -171,6 +172,7 @@ export interface Bindings {
   wetrState(model: WeTrHandle): TensorHandle[];
   wetrTo(model: WeTrHandle, device: string): void;
   wetrTrain(model: WeTrHandle, training: boolean): void;
+  wetrFeatures(model: WeTrHandle, image: TensorHandle): TensorHandle[];
   wetrForward(
     model: WeTrHandle,
     image: TensorHandle,

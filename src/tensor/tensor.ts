@@ -131,7 +131,7 @@ export class Tensor {
     return new DTYPES[this.dtype].array(native.toArrayBuffer(this.#handle));
   }
   /** The elements as numbers, whatever the dtype. */
-  toFloat32(): Float32Array {
+  toFloat32(): Float32Array<ArrayBuffer> {
     const float = this.dtype === 'float32' ? this.#handle : native.to(this.#handle, 0, undefined);
     const data = new Float32Array(native.toArrayBuffer(float));
     if (float !== this.#handle) native.dispose(float);

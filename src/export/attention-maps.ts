@@ -1,0 +1,175 @@
+import { access, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { multiScaleCam } from '../cam/multi-scale.js';
+import { type NpyDictValue, writeNpyDict } from '../io/npy-dict.js';
+import type { Batch } from '../loading/batch.js';
+import type { EvalLoader } from '../loading/loader.js';
+import type { WeTr } from '../models/wetr.js';
+import { IMAGE_MEAN, IMAGE_STD } from '../tensor/image-statistics.js';
+import { type Device, noGrad, scope, Tensor } from '../tensor/index.js';
+import { overlayCam } from './heatmap.js';
+import { heatmapFileName, writePng } from './png.js';
+
+export interface ExportOptions {
+  device: Device;
+  scales: readonly number[];
+  /** Heatmaps over the images: {name}_{score}.png. */
+  outputDir: string;
+  /** {name}.npy: a dict of cam, cam_raw, pred_score, cls_label, as the original writes it. */
+  camNpyDir: string;
+  /** Also {name}.npy with the predicted affinity and the last four blocks' attention logits. */
+  attnNpyDir?: string;
+  /** Write again what an earlier run has written. */
+  overwrite: boolean;
+  onProgress?: (done: number, total: number) => void;
+  /** Asked between batches. */
+  stopWhen?: () => boolean;
+}
+
+export interface ExportResult {
+  written: number;
+  /** Left alone because their npy was there already. */
+  skipped: number;
+  stopped: boolean;
+}
+
+/** One image's map as numbers. */
+interface ExportedMap {
+  name: string;
+  /** Highest class probability: the score in the file name. */
+  score: number;
+  /** Strongest class of each pixel, [height * width], and the same stretched to 0..1. */
+  camRaw: Float32Array<ArrayBuffer>;
+  cam: Float32Array<ArrayBuffer>;
+  label: Uint8Array<ArrayBuffer>;
+  rgb: Uint8Array;
+  attention: Record<string, NpyDictValue> | undefined;
+}
+
+/** How many attention blocks the original saves. */
+const SAVED_BLOCKS = 4;
+
+/** Pixels of a normalised image [3, H, W] as the bytes that they came from, [H, W, 3]. */
+export function toRgbBytes(image: Float32Array, pixels: number): Uint8Array {
+  const out = new Uint8Array(3 * pixels);
+  for (let c = 0; c < 3; c++)
+    for (let i = 0; i < pixels; i++) {
+      const value = image[c * pixels + i]! * IMAGE_STD[c]! + IMAGE_MEAN[c]!;
+      out[3 * i + c] = Math.min(255, Math.max(0, Math.round(value)));
+    }
+  return out;
+}
+
+/** Stretches a map to 0..1; a flat one becomes 0 (original: generate_attention_maps). */
+export function stretch(map: Float32Array): Float32Array<ArrayBuffer> {
+  let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const value of map) {
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
+  const range = high - low;
+  return range > 1e-5 ? Float32Array.from(map, (value) => (value - low) / range) : new Float32Array(map.length);
+}
+
+const array = (tensor: Tensor, image: number): NpyDictValue => {
+  const one = tensor.select(0, image);
+  return { dtype: 'float32', shape: [...one.shape], data: one.toFloat32() };
+};
+
+function computeMaps(model: WeTr, batch: Batch, options: ExportOptions): ExportedMap[] {
+  const { height, width, names } = batch;
+  const pixels = height * width;
+  const images = Tensor.from(batch.images, [names.length, 3, height, width]).to({ device: options.device });
+  const attention = options.attnNpyDir !== undefined;
+  const out = model.forward(images, { cls: true, affinity: attention, attention });
+  const probabilities = out.cls!.sigmoid().amax(1).toFloat32();
+  const cams = multiScaleCam(model, images, { scales: options.scales }).cam.amax(1).toFloat32();
+  const classes = batch.labels.length / names.length;
+  return names.map((name, i) => {
+    const camRaw = cams.slice(i * pixels, (i + 1) * pixels);
+    let maps: Record<string, NpyDictValue> | undefined;
+    if (attention) {
+      const blocks = out.attention!;
+      maps = { attn_pred: array(out.affinity!, i), num_attn_layers: blocks.length };
+      for (let b = Math.max(0, blocks.length - SAVED_BLOCKS); b < blocks.length; b++)
+        maps[`attn_layer_${b}`] = array(blocks[b]!, i);
+    }
+    return {
+      name,
+      score: probabilities[i]!,
+      camRaw,
+      cam: stretch(camRaw),
+      label: Uint8Array.from(batch.labels.subarray(i * classes, (i + 1) * classes)),
+      rgb: toRgbBytes(batch.images.subarray(i * 3 * pixels, (i + 1) * 3 * pixels), pixels),
+      attention: maps,
+    };
+  });
+}
+
+async function writeMap(
+  map: ExportedMap,
+  height: number,
+  width: number,
+  options: ExportOptions,
+): Promise<void> {
+  const heatmap = overlayCam(map.rgb, map.cam);
+  await writePng(join(options.outputDir, heatmapFileName(map.name, map.score)), heatmap, height, width);
+  if (options.attnNpyDir && map.attention)
+    await writeNpyDict(join(options.attnNpyDir, `${map.name}.npy`), map.attention);
+  const plane = (data: Float32Array<ArrayBuffer>): NpyDictValue => ({ dtype: 'float32', shape: [height, width], data });
+  // Last: its presence is what a later run takes for "done".
+  await writeNpyDict(join(options.camNpyDir, `${map.name}.npy`), {
+    cam: plane(map.cam),
+    cam_raw: plane(map.camRaw),
+    pred_score: map.score,
+    cls_label: { dtype: 'uint8', shape: [map.label.length], data: map.label },
+  });
+}
+
+const exists = (path: string) =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
+
+/**
+ * Exports attention maps of every image of a loader: heatmaps, CAM arrays, optionally raw attention. Files are
+ * written while the next image is computed; memory does not grow with the number of images.
+ */
+export async function exportAttentionMaps(
+  model: WeTr,
+  loader: EvalLoader,
+  options: ExportOptions,
+): Promise<ExportResult> {
+  const folders = [options.outputDir, options.camNpyDir, options.attnNpyDir].filter((f) => f !== undefined);
+  await Promise.all(folders.map((folder) => mkdir(folder, { recursive: true })));
+  const training = model.training;
+  model.eval();
+  const result: ExportResult = { written: 0, skipped: 0, stopped: false };
+  let writing: Promise<unknown> = Promise.resolve();
+  try {
+    for (let batch = await loader.next(); batch; batch = await loader.next()) {
+      const current = batch;
+      const done = await Promise.all(
+        current.names.map((name) => !options.overwrite && exists(join(options.camNpyDir, `${name}.npy`))),
+      );
+      if (done.every(Boolean)) result.skipped += done.length;
+      else {
+        const maps = noGrad(() => scope(() => computeMaps(model, current, options)));
+        await writing;
+        writing = Promise.all(maps.map((map) => writeMap(map, current.height, current.width, options)));
+        writing.catch(() => {});
+        result.written += maps.length;
+      }
+      options.onProgress?.(result.written + result.skipped, loader.length);
+      if (options.stopWhen?.()) {
+        result.stopped = true;
+        break;
+      }
+    }
+    await writing;
+  } finally {
+    model.train(training);
+  }
+  return result;
+}

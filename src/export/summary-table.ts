@@ -1,0 +1,48 @@
+import { type Cell, formatTable } from './table.js';
+
+/** The scores that a run ends with; null stays visible as n/a. */
+interface Scores {
+  images: number;
+  auroc: number | null;
+  accuracy: number | null;
+  f1: number | null;
+  camDiceBest: { threshold: string; dice: number } | null;
+  segDice: number | null;
+  pointingGame: number | null;
+  iterations: number;
+  bestIteration: number;
+  seconds: number;
+}
+
+/** The short table at the end of a training: scores of best.pth on validation, and where everything lies. */
+export function summaryTable(
+  summary: Scores,
+  paths: { best: string; summary: string; metrics: string },
+  exported: { outputDir: string; camNpyDir: string; written: number },
+): string {
+  const { camDiceBest } = summary;
+  const shown = (value: number | null): Cell => value ?? 'n/a';
+  const at = camDiceBest ? ` (threshold ${camDiceBest.threshold})` : '';
+  const rows: Cell[][] = [
+    ['slice AUROC', shown(summary.auroc)],
+    ['accuracy', shown(summary.accuracy)],
+    ['F1', shown(summary.f1)],
+    ['pointing game', shown(summary.pointingGame)],
+    [`CAM Dice, best${at}`, shown(camDiceBest?.dice ?? null)],
+    ['segmentation Dice', shown(summary.segDice)],
+  ];
+  const title = `best.pth (iteration ${summary.bestIteration} of ${summary.iterations}) on ${summary.images} validation slices, ${Math.round(summary.seconds)} s of training`;
+  return [
+    title,
+    '',
+    formatTable(rows),
+    '',
+    formatTable([
+      ['weights', paths.best],
+      ['attention maps', exported.outputDir],
+      ['CAM arrays', exported.camNpyDir],
+      ['scores', paths.summary],
+      ['log of metrics', paths.metrics],
+    ]),
+  ].join('\n');
+}

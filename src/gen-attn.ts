@@ -1,0 +1,33 @@
+#!/usr/bin/env node
+/** npm run gen-attn: exports attention maps from a checkpoint. */
+import { readGenAttnArguments } from './cli/gen-attn-options.js';
+import { runMain } from './cli/run-main.js';
+import { loadConfig } from './config/load.js';
+import { workDirPaths } from './config/work-dir.js';
+import { datasetNames } from './datasets/registry.js';
+import { finalCheckpoint } from './training/checkpoints.js';
+import { getDevice } from './training/device.js';
+import { exportSplit } from './training/export-split.js';
+import { setupLogger } from './training/logging.js';
+
+await runMain(async () => {
+  const args = readGenAttnArguments(process.argv.slice(2));
+  const { config, notes } = loadConfig({ ...args.config, datasets: datasetNames() });
+  const log = setupLogger(undefined, { verbose: args.verbose });
+  for (const note of notes) log.info('%s', note);
+  const device = getDevice(args.device);
+  const paths = workDirPaths(config);
+  const result = await exportSplit(config, {
+    device,
+    log,
+    checkpoint: args.checkpoint ?? (args.use_final ? finalCheckpoint(paths.checkpoints) : paths.best),
+    outputDir: args.output_dir,
+    camNpyDir: args.cam_npy_dir,
+    attnNpyDir: args.save_attn ? (args.attn_npy_dir ?? paths.attnNpy) : undefined,
+    overwrite: args.overwrite,
+  });
+  const skipped =
+    result.skipped > 0 ? `; ${result.skipped} were there already (--overwrite redoes them)` : '';
+  log.info('%s', `Wrote ${result.written} maps to ${result.outputDir} and ${result.camNpyDir}${skipped}`);
+  return result.stopped ? 130 : 0;
+});

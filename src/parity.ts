@@ -1,0 +1,17 @@
+#!/usr/bin/env node
+/** npm run parity -- FILE.safetensors: compares this implementation with a reference fixture, number by number. */
+import { createCommand } from './cli/command.js';
+import { runMain } from './cli/run-main.js';
+import { runParity } from './parity/run.js';
+
+await runMain(async () => {
+  const command = createCommand(
+    'npm run parity --',
+    'Compare this implementation with a reference fixture (FILE.safetensors, FILE.json beside it). Prints JSON; exits 1 where they differ.',
+    [['one fixture', 'npm run parity -- test/fixtures/model/binary_b1_128.safetensors']],
+  ).argument('<file>', 'the fixture');
+  command.parse(process.argv.slice(2), { from: 'user' });
+  const report = runParity(command.args[0]!);
+  process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+  return report.ok ? 0 : 1;
+});

@@ -1,0 +1,60 @@
+#!/usr/bin/env node
+/** node dist/train.js: trains, validates, and exports attention maps of the best checkpoint. */
+import { existsSync } from 'node:fs';
+
+import { runMain } from './cli/run-main.js';
+import { readTrainArguments } from './cli/train-options.js';
+import { UsageError } from './config/errors.js';
+import { loadConfig } from './config/load.js';
+import { dumpConfig } from './config/resolve.js';
+import { workDirPaths } from './config/work-dir.js';
+import { datasetNames } from './datasets/registry.js';
+import { summaryTable } from './export/summary-table.js';
+import { writeFileAtomic } from './io/atomic.js';
+import { setNumThreads } from './tensor/index.js';
+import { getDevice } from './training/device.js';
+import { exportSplit } from './training/export-split.js';
+import { TrainLog } from './training/log.js';
+import { setupLogger } from './training/logging.js';
+import { MetricsLog } from './training/metrics-log.js';
+import { train } from './training/train.js';
+import { makeWritable } from './training/work-dir.js';
+
+/** Minutes are enough to tell runs apart, and sort by name. */
+const runName = () => new Date().toISOString().slice(0, 16).replace('T', '-').replace(':', '-');
+
+await runMain(async () => {
+  const args = readTrainArguments(process.argv.slice(2));
+  const { config, notes, sources } = loadConfig({ ...args.config, datasets: datasetNames() });
+  const device = getDevice(args.device);
+  if (args.threads) setNumThreads(args.threads);
+  const paths = workDirPaths(config);
+  const resume = args.resume === true ? paths.last : args.resume;
+  if (resume && !existsSync(resume))
+    throw new UsageError(`Expected a checkpoint to resume from at ${resume} but there is no such file.`);
+  for (const folder of [paths.root, paths.checkpoints]) makeWritable(folder);
+
+  const logger = setupLogger(paths.log(runName()), { verbose: args.verbose });
+  const log = new TrainLog(logger, new MetricsLog(paths.metrics));
+  for (const note of notes) log.info(note);
+  log.info(
+    `Device: ${device}${args.device ? '' : ' (the best there is; --cpu, --cuda or --mps choose one)'}`,
+  );
+  writeFileAtomic(paths.config, dumpConfig(config, sources));
+  try {
+    const summary = await train(config, { device, log, resume });
+    if (!summary) return 130;
+    const exported = await exportSplit(config, {
+      device,
+      log: logger,
+      checkpoint: paths.best,
+      overwrite: true,
+    });
+    log.stop();
+    process.stdout.write(`\n${summaryTable(summary, paths, exported)}\n`);
+    return exported.stopped ? 130 : 0;
+  } finally {
+    log.stop();
+    log.metrics.close();
+  }
+});

@@ -1,0 +1,30 @@
+/** Ctrl-C: the first asks the loop to stop after its step, the second leaves at once. */
+export class Interrupt {
+  #asked: NodeJS.Signals | undefined;
+  readonly #onSignal = (signal: NodeJS.Signals) => {
+    this.#asked = signal;
+    this.close();
+    process.stderr.write(
+      '\nStopping after this step and saving last.pth; press Ctrl-C again to leave at once.\n',
+    );
+  };
+
+  /** @param promise what the first Ctrl-C leads to, as the user is told */
+  constructor(readonly promise = 'Stopping after this step and saving last.pth') {
+    process.on('SIGINT', this.#onSignal);
+    process.on('SIGTERM', this.#onSignal);
+  }
+
+  get asked(): NodeJS.Signals | undefined {
+    return this.#asked;
+  }
+
+  /** Gives the signals back to their default, which ends the process even while a step computes. */
+  close(): void {
+    process.off('SIGINT', this.#onSignal);
+    process.off('SIGTERM', this.#onSignal);
+  }
+}
+
+/** Lets signals, loader messages and logs through between two steps. */
+export const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -1,0 +1,139 @@
+import type { Config } from '../config/schema.js';
+import { calEta } from './eta.js';
+import type { Logger } from './logging.js';
+import type { MetricsLog } from './metrics-log.js';
+import { createProgress, type ProgressReporter } from './progress.js';
+import type { Phase } from './schedule.js';
+import type { StepResult } from './step.js';
+import type { ValidationScores } from './validate.js';
+
+const PHASE_TEXT: Record<Phase, string> = {
+  cls: 'classification only',
+  cam: 'CAM labels',
+  affinity: 'affinity labels',
+};
+
+const LOSSES = ['loss', 'clsLoss', 'segLoss', 'affLoss'] as const;
+type Losses = Record<(typeof LOSSES)[number], number>;
+
+/** Means over the steps since the last log line. */
+class Meter {
+  #steps: Losses[] = [];
+
+  add(step: StepResult): void {
+    this.#steps.push(step);
+  }
+  take(): Losses {
+    const mean = (name: keyof Losses) =>
+      this.#steps.reduce((sum, step) => sum + step[name], 0) / Math.max(this.#steps.length, 1);
+    const means = Object.fromEntries(LOSSES.map((name) => [name, mean(name)])) as Losses;
+    this.#steps = [];
+    return means;
+  }
+}
+
+/** What a training run says: log lines, a bar on a terminal, and metrics.jsonl. */
+export class TrainLog {
+  readonly #meter = new Meter();
+  #progress: ProgressReporter | undefined;
+  #progressAt = 0;
+  #phase: Phase | undefined;
+  #total = 0;
+  #resumedAt = 0;
+  #sessionStart = Date.now();
+  #before = 0;
+  /** Steps left out for a loss that was not finite. */
+  skipped = 0;
+
+  constructor(
+    readonly logger: Logger,
+    readonly metrics: MetricsLog,
+  ) {}
+
+  info(message: string): void {
+    this.logger.info('%s', message);
+  }
+  warn(message: string): void {
+    this.logger.warn('%s', message);
+  }
+
+  /** @param done iterations of earlier sessions, @param secondsBefore their wall clock */
+  start(config: Config, training: { names: readonly string[] }, done: number, secondsBefore: number): void {
+    const { max_iters, cam_iters, aff_label_switch_iter, samples_per_gpu } = config.train;
+    this.#total = max_iters;
+    this.#resumedAt = done;
+    this.#before = secondsBefore;
+    this.#sessionStart = Date.now();
+    this.info(
+      `Training ${config.backbone.config} on ${training.names.length} ${config.dataset.name} slices: ${max_iters} iterations of ` +
+        `${samples_per_gpu}, CAM labels after ${cam_iters}, affinity labels after ${aff_label_switch_iter}`,
+    );
+    this.#progress = createProgress({
+      label: 'Training',
+      total: max_iters,
+      done,
+      logger: this.logger,
+      plainEverySeconds: false,
+    });
+  }
+
+  step(iteration: number, step: StepResult, logged: boolean): void {
+    if (step.phase !== this.#phase) {
+      this.info(`Iter: ${iteration}; phase: ${PHASE_TEXT[step.phase]}`);
+      this.#phase = step.phase;
+    }
+    if (step.updated) this.#meter.add(step);
+    else {
+      this.skipped += 1;
+      this.warn(`Iter: ${iteration}; loss ${step.loss} is not finite: step skipped (${this.skipped} so far)`);
+    }
+    this.#progressAt = iteration;
+    this.#progress?.update(iteration, `loss ${step.loss.toFixed(4)}`);
+    if (logged) this.#line(iteration, step);
+  }
+
+  #line(iteration: number, step: StepResult): void {
+    const means = this.#meter.take();
+    const session = iteration - this.#resumedAt;
+    const { elapsed, eta } = calEta(this.#sessionStart, session, this.#total - this.#resumedAt);
+    const parts = [`cls_loss: ${means.clsLoss.toFixed(4)}`];
+    if (step.phase !== 'cls')
+      parts.push(
+        `aff_loss: ${means.affLoss.toFixed(4)}`,
+        `pseudo_seg_loss: ${means.segLoss.toFixed(4)}`,
+        `pseudo_seg_mAcc: ${(step.segAgreement ?? 0).toFixed(4)}`,
+      );
+    this.info(
+      `Iter: ${iteration}; Elapsed: ${elapsed}; ETA: ${eta}; LR: ${step.lr.toExponential(3)}; ${parts.join(', ')}`,
+    );
+    const { phase, lr, posCount, negCount, foreground, background, segAgreement } = step;
+    const counts = phase === 'cls' ? {} : { posCount, negCount, foreground, background, segAgreement };
+    const seconds = this.#before + (Date.now() - this.#sessionStart) / 1000;
+    this.metrics.append({ kind: 'train', iter: iteration, phase, lr, ...means, ...counts, seconds });
+  }
+
+  validating(done: number, total: number): void {
+    this.#progress?.update(this.#progressAt, `validating ${done}/${total}`);
+  }
+
+  validation(iteration: number, scores: ValidationScores): void {
+    const shown = (value: number | null) => (value === null ? 'n/a' : value.toFixed(4));
+    const parts = [
+      `AUROC ${shown(scores.auroc)}`,
+      `accuracy ${shown(scores.accuracy)}`,
+      `F1 ${shown(scores.f1)}`,
+    ];
+    if (scores.camDiceBest) {
+      const { threshold, dice } = scores.camDiceBest;
+      parts.push(`CAM Dice ${dice.toFixed(4)} (best threshold ${threshold})`);
+      parts.push(`seg Dice ${shown(scores.segDice)}`, `pointing game ${shown(scores.pointingGame)}`);
+    }
+    this.info(`Validation at ${iteration}: ${parts.join(', ')}, loss ${scores.loss.toFixed(4)}`);
+    const { camDice, ...rest } = scores;
+    this.metrics.append({ kind: 'validation', iter: iteration, ...rest, camDice });
+  }
+
+  stop(): void {
+    this.#progress?.stop();
+  }
+}

@@ -1,0 +1,124 @@
+import { affinityLabel } from '../cam/affinity.js';
+import { getDownSize } from '../cam/down-size.js';
+import { type PipelineOptions, type PixelLabels, pixelLabels } from '../cam/pipeline.js';
+import { radiusMask } from '../cam/radius-mask.js';
+import type { Batch } from '../loading/batch.js';
+import { getAffLoss, getSegLoss, multilabelSoftMarginLoss } from '../losses/index.js';
+import type { WeTr } from '../models/wetr.js';
+import type { PolyWarmupAdamW } from '../optim/poly-warmup-adamw.js';
+import { type Device, scope, Tensor } from '../tensor/index.js';
+import type { Phase } from './schedule.js';
+
+export interface StepOptions extends PipelineOptions {
+  /** CAM passes in eval mode, or in train mode as the original runs them. */
+  camMode: 'eval' | 'train';
+  segDetach: boolean;
+  weights: { cls: number; seg: number; aff: number };
+  device: Device;
+  /** Total stride of the encoder. */
+  stride: number;
+}
+
+/** One step as numbers. Losses that a phase does not have are 0. */
+export interface StepResult {
+  phase: Phase;
+  lr: number;
+  loss: number;
+  clsLoss: number;
+  segLoss: number;
+  affLoss: number;
+  /** Pairs that the affinity loss counted. */
+  posCount: number;
+  negCount: number;
+  /** Labelled pixels that the segmentation loss counted. */
+  foreground: number;
+  background: number;
+  /** Share of pixels on which the segmentation head and the unrefined labels agree; only when asked for. */
+  segAgreement?: number;
+  /** False: loss not finite, nothing was updated. */
+  updated: boolean;
+}
+
+const NOTHING = { segLoss: 0, affLoss: 0, posCount: 0, negCount: 0, foreground: 0, background: 0 };
+
+function camLabels(
+  model: WeTr,
+  images: Tensor,
+  labels: Tensor,
+  batch: Batch,
+  phase: Phase,
+  options: StepOptions,
+) {
+  const training = model.training;
+  model.train(options.camMode === 'train');
+  try {
+    return pixelLabels(model, { images, labels, boxes: batch.boxes }, phase === 'affinity', options);
+  } finally {
+    model.train(training);
+  }
+}
+
+/** Segmentation and affinity losses on a batch's pixel labels. */
+function pixelLosses(seg: Tensor, affinity: Tensor, pixels: PixelLabels, batch: Batch, options: StepOptions) {
+  const { ignoreIndex } = options.thresholds;
+  const size = [batch.height, batch.width] as const;
+  const grid = getDownSize(size, options.stride);
+  const near = radiusMask(grid, options.radius, options.device);
+  const logits = seg.interpolate(size);
+  return {
+    logits,
+    seg: getSegLoss(logits, pixels.refined, ignoreIndex),
+    aff: getAffLoss(affinity, affinityLabel(pixels.affinity, grid, near, ignoreIndex)),
+  };
+}
+
+/**
+ * One training step: forward, losses of the phase, backward, update. Leaves no tensor behind.
+ * In the classification phase the decoder does not run; its weights still decay, as in the original.
+ */
+export function trainStep(
+  model: WeTr,
+  optimizer: PolyWarmupAdamW,
+  batch: Batch,
+  phase: Phase,
+  options: StepOptions,
+  wantAgreement = false,
+): StepResult {
+  return scope(() => {
+    const { device, weights } = options;
+    const onDevice = (tensor: Tensor) => (device === 'cpu' ? tensor : tensor.to({ device }));
+    const count = batch.names.length;
+    const images = onDevice(Tensor.from(batch.images, [count, 3, batch.height, batch.width]));
+    const labels = onDevice(Tensor.from(batch.labels, [count, batch.labels.length / count]));
+
+    const pixels = phase === 'cls' ? undefined : camLabels(model, images, labels, batch, phase, options);
+    const out = model.forward(images, {
+      cls: true,
+      seg: pixels !== undefined,
+      affinity: pixels !== undefined,
+      segDetach: options.segDetach,
+    });
+    const cls = multilabelSoftMarginLoss(out.cls!, labels);
+    let loss = cls.mul(weights.cls);
+    const result = { ...NOTHING, phase, lr: optimizer.learningRates()[0]!, clsLoss: cls.item() };
+    let segAgreement: number | undefined;
+    if (pixels) {
+      const { seg, aff, logits } = pixelLosses(out.seg!, out.affinity!, pixels, batch, options);
+      loss = loss.add(seg.loss.mul(weights.seg)).add(aff.loss.mul(weights.aff));
+      const { foreground, background } = seg;
+      const { posCount, negCount } = aff;
+      Object.assign(result, { segLoss: seg.loss.item(), affLoss: aff.loss.item() });
+      Object.assign(result, { foreground, background, posCount, negCount });
+      if (wantAgreement)
+        segAgreement = logits.detach().argmax(1).eq(pixels.pseudo).to({ dtype: 'float32' }).mean().item();
+    }
+    const total = loss.item();
+    const updated = Number.isFinite(total);
+    if (updated) {
+      optimizer.zeroGrad();
+      loss.backward();
+      optimizer.step();
+    }
+    return { ...result, loss: total, segAgreement, updated };
+  });
+}

@@ -1,0 +1,55 @@
+import { readFileSync } from 'node:fs';
+import type { Config } from '../config/schema.js';
+import { buildInfo, type Device, getNumThreads } from '../tensor/index.js';
+import type { Progress } from './checkpoints.js';
+import type { ValidationScores } from './validate.js';
+
+/** What summary.json holds: the scores of best.pth on validation, and how the run came by them. */
+export interface Summary extends ValidationScores {
+  dataset: string;
+  backbone: string;
+  /** Iterations trained, and the one whose weights are best.pth. */
+  iterations: number;
+  bestIteration: number;
+  bestMetric: { name: string; value: number };
+  /** Steps left out for a loss that was not finite. */
+  skippedSteps: number;
+  /** Wall clock from the first iteration, validations included; over all sessions of a resumed run. */
+  seconds: number;
+  seed: number;
+  device: Device;
+  threads: number;
+  versions: { 'medical-afa': string; node: string; libtorch: string };
+}
+
+export const packageVersion = (): string =>
+  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
+
+export function summarise(
+  config: Config,
+  progress: Progress,
+  skippedSteps: number,
+  device: Device,
+  seconds: number,
+): Summary {
+  const { best, iteration } = progress;
+  if (!best) throw new Error(`Expected a validation by iteration ${iteration} but there was none`);
+  return {
+    ...best.scores,
+    dataset: config.dataset.name,
+    backbone: config.backbone.config,
+    iterations: iteration,
+    bestIteration: best.iteration,
+    bestMetric: { name: best.metric, value: best.value },
+    skippedSteps,
+    seconds: Math.round(seconds * 10) / 10,
+    seed: config.train.seed,
+    device,
+    threads: getNumThreads(),
+    versions: {
+      'medical-afa': packageVersion(),
+      node: process.versions.node,
+      libtorch: buildInfo().torchVersion,
+    },
+  };
+}
