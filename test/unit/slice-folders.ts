@@ -1,5 +1,5 @@
 /** Folders of slices for the tests of datasets and loaders. */
-import { mkdirSync, mkdtempSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,9 +8,16 @@ import type { Config } from '../../src/config/schema.js';
 import { type NpyArray, writeNpy } from '../../src/io/npy.js';
 import { hashSeed, Random } from '../../src/loading/random.js';
 
-/** A new `imageSlice` folder. */
+const made: string[] = [];
+process.on('exit', () => {
+  for (const folder of made) rmSync(folder, { recursive: true, force: true });
+});
+
+/** A new `imageSlice` folder, removed with its parent when the test process ends. */
 export function newFolder(): string {
-  const folder = join(mkdtempSync(join(tmpdir(), 'afa-slices-')), 'imageSlice');
+  const parent = mkdtempSync(join(tmpdir(), 'afa-slices-'));
+  made.push(parent);
+  const folder = join(parent, 'imageSlice');
   mkdirSync(folder);
   return folder;
 }
