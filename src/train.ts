@@ -16,7 +16,6 @@ import { getDevice } from './training/device.js';
 import { exportSplit } from './training/export-split.js';
 import { TrainLog } from './training/log.js';
 import { setupLogger } from './training/logging.js';
-import { MetricsLog } from './training/metrics-log.js';
 import { train } from './training/train.js';
 import { makeWritable } from './training/work-dir.js';
 
@@ -35,7 +34,7 @@ await runMain(async () => {
   for (const folder of [paths.root, paths.checkpoints]) makeWritable(folder);
 
   const logger = setupLogger(paths.log(runName()), { verbose: args.verbose });
-  const log = new TrainLog(logger, new MetricsLog(paths.metrics));
+  const log = new TrainLog(logger, paths.metrics);
   for (const note of notes) log.info(note);
   log.info(
     `Device: ${device}${args.device ? '' : ' (the best there is; --cpu, --cuda or --mps choose one)'}`,
@@ -43,6 +42,7 @@ await runMain(async () => {
   writeFileAtomic(paths.config, dumpConfig(config, sources));
   try {
     const summary = await train(config, { device, log, resume });
+    log.stop();
     if (!summary) return 130;
     const exported = await exportSplit(config, {
       device,
@@ -50,11 +50,9 @@ await runMain(async () => {
       checkpoint: paths.best,
       overwrite: true,
     });
-    log.stop();
     process.stdout.write(`\n${summaryTable(summary, paths, exported)}\n`);
     return exported.stopped ? 130 : 0;
   } finally {
     log.stop();
-    log.metrics.close();
   }
 });

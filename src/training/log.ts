@@ -1,7 +1,7 @@
 import type { Config } from '../config/schema.js';
 import { calEta } from './eta.js';
 import type { Logger } from './logging.js';
-import type { MetricsLog } from './metrics-log.js';
+import { MetricsLog } from './metrics-log.js';
 import { createProgress, type ProgressReporter } from './progress.js';
 import type { Phase } from './schedule.js';
 import type { StepResult } from './step.js';
@@ -35,6 +35,7 @@ class Meter {
 /** What a training run says: log lines, a bar on a terminal, and metrics.jsonl. */
 export class TrainLog {
   readonly #meter = new Meter();
+  #metrics: MetricsLog | undefined;
   #progress: ProgressReporter | undefined;
   #progressAt = 0;
   #phase: Phase | undefined;
@@ -45,9 +46,10 @@ export class TrainLog {
   /** Steps left out for a loss that was not finite. */
   skipped = 0;
 
+  /** @param metricsPath metrics.jsonl, opened when training starts */
   constructor(
     readonly logger: Logger,
-    readonly metrics: MetricsLog,
+    readonly metricsPath: string,
   ) {}
 
   info(message: string): void {
@@ -60,6 +62,8 @@ export class TrainLog {
   /** @param done iterations of earlier sessions, @param secondsBefore their wall clock */
   start(config: Config, training: { names: readonly string[] }, done: number, secondsBefore: number): void {
     const { max_iters, cam_iters, aff_label_switch_iter, samples_per_gpu } = config.train;
+    // Lines of iterations that are about to be done again are dropped.
+    this.#metrics = new MetricsLog(this.metricsPath, done);
     this.#total = max_iters;
     this.#resumedAt = done;
     this.#before = secondsBefore;
@@ -109,7 +113,7 @@ export class TrainLog {
     const { phase, lr, posCount, negCount, foreground, background, segAgreement } = step;
     const counts = phase === 'cls' ? {} : { posCount, negCount, foreground, background, segAgreement };
     const seconds = this.#before + (Date.now() - this.#sessionStart) / 1000;
-    this.metrics.append({ kind: 'train', iter: iteration, phase, lr, ...means, ...counts, seconds });
+    this.#metrics?.append({ kind: 'train', iteration, phase, lr, ...means, ...counts, seconds });
   }
 
   validating(done: number, total: number): void {
@@ -130,10 +134,13 @@ export class TrainLog {
     }
     this.info(`Validation at ${iteration}: ${parts.join(', ')}, loss ${scores.loss.toFixed(4)}`);
     const { camDice, ...rest } = scores;
-    this.metrics.append({ kind: 'validation', iter: iteration, ...rest, camDice });
+    this.#metrics?.append({ kind: 'validation', iteration, ...rest, camDice });
   }
 
+  /** Ends bar and files; may be called twice. */
   stop(): void {
     this.#progress?.stop();
+    this.#metrics?.close();
+    this.#metrics = undefined;
   }
 }
