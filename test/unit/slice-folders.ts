@@ -3,17 +3,18 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { afterAll } from 'vitest';
 import { loadConfig } from '../../src/config/load.js';
 import type { Config } from '../../src/config/schema.js';
 import { type NpyArray, writeNpy } from '../../src/io/npy.js';
 import { hashSeed, Random } from '../../src/loading/random.js';
 
 const made: string[] = [];
-process.on('exit', () => {
+afterAll(() => {
   for (const folder of made) rmSync(folder, { recursive: true, force: true });
 });
 
-/** A new `imageSlice` folder, removed with its parent when the test process ends. */
+/** A new `imageSlice` folder, removed with its parent when the test file ends. */
 export function newFolder(): string {
   const parent = mkdtempSync(join(tmpdir(), 'afa-slices-'));
   made.push(parent);
