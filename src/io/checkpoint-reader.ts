@@ -5,7 +5,7 @@ import { unpickle } from './pickle-reader.js';
 import { type RandomAccessFile, withFile } from './random-access.js';
 import { torchGlobals } from './torch-globals.js';
 import { StorageClass, StoredBytes } from './torch-storage.js';
-import { readZipDirectory, type ZipEntry } from './zip-reader.js';
+import { readZipDirectory, readZipEntry, refuseCompressed, type ZipEntry } from './zip-reader.js';
 
 /** The pickled number that files of PyTorch before 1.6 begin with (torch.serialization.MAGIC_NUMBER). */
 const LEGACY_START = Buffer.from('80028a0a6cfc9c46f9206aa85019', 'hex');
@@ -29,7 +29,7 @@ export function readCheckpoint(path: string): CheckpointValue {
       });
     }
     refuseBigEndian(file, entries.get('byteorder'));
-    return unpickle(file.read(pickled.offset, pickled.size, 'its pickle'), {
+    return unpickle(readZipEntry(file, pickled), {
       source: path,
       globals: torchGlobals(file),
       persistentLoad: (id) => findStorage(path, entries, id),
@@ -72,7 +72,7 @@ function archiveEntries(file: RandomAccessFile): Map<string, ZipEntry> {
 function refuseBigEndian(file: RandomAccessFile, entry: ZipEntry | undefined): void {
   // Files from before PyTorch 2.1 have no such entry; they come from little-endian machines.
   if (!entry) return;
-  const order = Buffer.from(file.read(entry.offset, entry.size, 'its byte order')).toString('latin1');
+  const order = Buffer.from(readZipEntry(file, entry)).toString('latin1');
   if (order === 'little') return;
   throw new FileFormatError({
     path: file.path,
@@ -95,5 +95,6 @@ function findStorage(path: string, entries: ReadonlyMap<string, ZipEntry>, id: u
       remedy: 'The file is damaged: copy or create it again.',
     });
   }
+  refuseCompressed(path, entry);
   return new StoredBytes(entry, storageClass.dtype);
 }

@@ -65,8 +65,7 @@ export function readView(
   const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
   const isView = [offset, ...shape, ...strides].every(isCount) && shape.length === strides.length;
   const count = numel(shape);
-  const reach = () => shape.reduce((end, size, axis) => end + (size - 1) * strides[axis]!, 1);
-  const span = count === 0 ? 0 : reach();
+  const span = count === 0 ? 0 : shape.reduce((end, size, axis) => end + (size - 1) * strides[axis]!, 1);
   if (!isView || !((offset + span) * bytes <= entry.size)) {
     throw new FileFormatError({
       path: file.path,

@@ -1,4 +1,4 @@
-/** Reads the directory of a zip archive whose entries are stored (not compressed), as PyTorch writes them. */
+/** Reads zip archives whose entries are stored (not compressed), as PyTorch writes them. */
 import { FileFormatError } from './file-error.js';
 import type { RandomAccessFile } from './random-access.js';
 
@@ -7,6 +7,7 @@ export interface ZipEntry {
   name: string;
   offset: number;
   size: number;
+  isCompressed: boolean;
 }
 
 export const ZIP = {
@@ -73,7 +74,7 @@ function entryExtent(entry: Buffer, extra: Buffer): { size: number; stored: numb
 
 /**
  * All entries by name. CRCs are not compared: PyTorch itself does not, and can be told to write other sums.
- * @throws FileFormatError when the archive is truncated, damaged, encrypted or compressed
+ * @throws FileFormatError when the archive is truncated or damaged
  */
 export function readZipDirectory(file: RandomAccessFile): Map<string, ZipEntry> {
   const { offset, size, count } = findDirectory(file);
@@ -92,15 +93,13 @@ export function readZipDirectory(file: RandomAccessFile): Map<string, ZipEntry> 
         directory.subarray(at, at + 46),
         directory.subarray(extraStart, extraStart + extraLength!),
       );
-      if (directory.readUInt16LE(at + 10) !== 0 || extent.size !== extent.stored) {
-        throw new FileFormatError({
-          path: file.path,
-          expected: 'a zip archive of stored entries',
-          received: `the compressed entry ${name}`,
-          remedy: 'The archive was packed by another program: save it again with torch.save.',
-        });
-      }
-      entries.set(name, { name, size: extent.size, offset: dataStart(file, name, extent.offset) });
+      const isCompressed = directory.readUInt16LE(at + 10) !== 0 || extent.size !== extent.stored;
+      entries.set(name, {
+        name,
+        size: extent.size,
+        offset: dataStart(file, name, extent.offset),
+        isCompressed,
+      });
       at = extraStart + extraLength! + commentLength!;
     }
   } catch (error) {
@@ -109,6 +108,23 @@ export function readZipDirectory(file: RandomAccessFile): Map<string, ZipEntry> 
     throw error;
   }
   return entries;
+}
+
+/** Reads an entry whole. @throws FileFormatError when it is compressed */
+export function readZipEntry(file: RandomAccessFile, entry: ZipEntry): Uint8Array {
+  refuseCompressed(file.path, entry);
+  return file.read(entry.offset, entry.size, `the entry ${entry.name}`);
+}
+
+/** Compressed entries cannot be read in parts; PyTorch has none. */
+export function refuseCompressed(path: string, { name, isCompressed }: ZipEntry): void {
+  if (!isCompressed) return;
+  throw new FileFormatError({
+    path,
+    expected: 'a zip archive of stored entries',
+    received: `the compressed entry ${name}`,
+    remedy: 'The archive was packed by another program: save it again with torch.save.',
+  });
 }
 
 /** Bytes follow a local header, whose extra field (PyTorch's padding) differs from the directory's. */

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { crc32, tableCrc32 } from '../../src/io/crc32.js';
 import { withFile } from '../../src/io/random-access.js';
-import { readZipDirectory } from '../../src/io/zip-reader.js';
+import { readZipDirectory, readZipEntry } from '../../src/io/zip-reader.js';
 import { type ZipContent, zipChunks } from '../../src/io/zip-writer.js';
 
 let path: string;
@@ -23,9 +23,9 @@ const archive = (contents: ZipContent[]) => Buffer.concat([...zipChunks(contents
 function readAll(bytes: Uint8Array): ZipContent[] {
   writeFileSync(path, bytes);
   return withFile(path, (file) =>
-    [...readZipDirectory(file).values()].map(({ name, offset, size }) => ({
-      name,
-      data: file.read(offset, size, name),
+    [...readZipDirectory(file).values()].map((entry) => ({
+      name: entry.name,
+      data: readZipEntry(file, entry),
     })),
   );
 }
