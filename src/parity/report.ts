@@ -5,6 +5,8 @@ export interface TensorReport {
   /** max|a-b| / max|b|; for label maps the share of differing pixels. */
   maxRel: number;
   ok: boolean;
+  /** Where float32 leaves part of the number undetermined: what was allowed for, and why. */
+  note?: string;
 }
 
 export interface ParityReport {
@@ -21,16 +23,18 @@ export const TOLERANCE = { float: 1e-4, labels: 1e-3, parameterChange: 1e-3 };
 export class Comparison {
   readonly tensors: Record<string, TensorReport> = {};
 
-  #add(name: string, maxAbs: number, maxRel: number, tolerance: number): void {
+  #add(name: string, maxAbs: number, maxRel: number, tolerance: number, note?: string): void {
     // NaN compares false, so it fails.
-    this.tensors[name] = { maxAbs, maxRel, ok: maxRel <= tolerance };
+    this.tensors[name] = { maxAbs, maxRel, ok: maxRel <= tolerance, ...(note ? { note } : {}) };
   }
 
+  /** @param rounding differences up to this size are rounding of what was summed, not of what is left of it */
   numbers(
     name: string,
     ours: ArrayLike<number>,
     theirs: ArrayLike<number>,
     tolerance = TOLERANCE.float,
+    rounding = 0,
   ): void {
     if (ours.length !== theirs.length) {
       this.#add(name, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, tolerance);
@@ -43,16 +47,33 @@ export class Comparison {
       scale = Math.max(scale, Math.abs(theirs[i]!));
     }
     const relative = difference === 0 ? 0 : difference / (scale || 1);
-    this.#add(name, difference, relative, tolerance);
+    if (relative <= tolerance || !(difference <= rounding)) {
+      this.#add(name, difference, relative, tolerance);
+      return;
+    }
+    const note = `a sum that cancels: ${relative.toExponential(1)} of what is left is the rounding of its terms`;
+    this.#add(name, difference, 0, tolerance, note);
   }
 
-  number(name: string, ours: number, theirs: number, tolerance = TOLERANCE.float): void {
-    this.numbers(name, [ours], [theirs], tolerance);
+  number(name: string, ours: number, theirs: number, tolerance = TOLERANCE.float, rounding = 0): void {
+    this.numbers(name, [ours], [theirs], tolerance, rounding);
   }
 
-  floats(name: string, ours: Tensor, theirs: Tensor, tolerance = TOLERANCE.float): void {
+  floats(name: string, ours: Tensor, theirs: Tensor, tolerance = TOLERANCE.float, rounding = 0): void {
     const same = ours.shape.join() === theirs.shape.join();
-    this.numbers(name, same ? ours.toFloat32() : [], theirs.toFloat32(), tolerance);
+    this.numbers(name, same ? ours.toFloat32() : [], theirs.toFloat32(), tolerance, rounding);
+  }
+
+  /** A number of which only a range is determined: how far theirs lies outside it. */
+  range(
+    name: string,
+    [low, high]: readonly [number, number],
+    theirs: number,
+    tolerance: number,
+    note: string,
+  ): void {
+    const outside = Math.max(0, low - theirs, theirs - high);
+    this.#add(name, outside, outside / (theirs || 1), tolerance, note);
   }
 
   labels(name: string, ours: Tensor, theirs: Tensor): void {
