@@ -3,7 +3,7 @@
  * there is ground truth, `masks/` with the same names. The folder appears whole or not at all.
  */
 
-import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageError } from '../config/errors.js';
 import { fileAccessError } from '../io/file-error.js';
@@ -24,6 +24,8 @@ export interface SlicePixels {
 export class SliceWriter {
   readonly #outDir: string;
   readonly #staging: string;
+  /** Whether the folder is this writer's, to take away again when nothing comes of it. */
+  readonly #madeOutDir: boolean;
 
   /**
    * @param outDir dataset folder, made when missing
@@ -43,6 +45,7 @@ export class SliceWriter {
     try {
       // Left behind by a run that was killed.
       rmSync(this.#staging, { recursive: true, force: true });
+      this.#madeOutDir = mkdirSync(outDir, { recursive: true }) !== undefined;
       for (const part of PARTS) mkdirSync(join(this.#staging, part), { recursive: true });
     } catch (error) {
       throw new UsageError(messageOf(fileAccessError(error, 'write', outDir)), { cause: error });
@@ -88,6 +91,8 @@ export class SliceWriter {
   /** Drops what was not committed. Safe to call at any time. */
   abort(): void {
     rmSync(this.#staging, { recursive: true, force: true });
+    if (!this.#madeOutDir || !existsSync(this.#outDir)) return;
+    if (readdirSync(this.#outDir).length === 0) rmdirSync(this.#outDir);
   }
 }
 
