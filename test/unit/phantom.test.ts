@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -177,6 +177,13 @@ describe('the generator', () => {
       source: 'phantom',
       seed: 2,
     });
+  });
+
+  it('says at once when the folder cannot be made', () => {
+    writeFileSync(join(work, 'file'), '');
+    expect(() => generatePhantom({ outDir: join(work, 'file', 'data') })).toThrow(
+      /Cannot write .*a part of this path is a file/,
+    );
   });
 
   it.each([
