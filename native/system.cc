@@ -15,8 +15,8 @@ namespace afa {
 void tuneProcess() {
 #if defined(__GLIBC__)
   // Activations of tens of MB come and go many times a step. By default glibc maps each one afresh and gives it
-  // back, and half of a CAM pass was page faults; kept on the heap they are reused.
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  // back, and half of a CAM pass was page faults; kept on the heap they are reused. Larger ones still go back at once.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
   mallopt(M_TOP_PAD, 64 << 20);
 #endif

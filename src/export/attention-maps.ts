@@ -1,7 +1,7 @@
 import { access, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { multiScaleCam } from '../cam/multi-scale.js';
-import { type NpyDictValue, writeNpyDict } from '../io/npy-dict.js';
+import { type NpyDictValue, PyFloat, writeNpyDict } from '../io/npy-dict.js';
 import type { Batch } from '../loading/batch.js';
 import type { EvalLoader } from '../loading/loader.js';
 import type { WeTr } from '../models/wetr.js';
@@ -121,7 +121,7 @@ async function writeMap(
   await writeNpyDict(join(options.camNpyDir, `${map.name}.npy`), {
     cam: plane(map.cam),
     cam_raw: plane(map.camRaw),
-    pred_score: map.score,
+    pred_score: new PyFloat(map.score),
     cls_label: { dtype: 'uint8', shape: [map.label.length], data: map.label },
   });
 }
