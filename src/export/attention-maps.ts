@@ -68,7 +68,9 @@ export function stretch(map: Float32Array): Float32Array<ArrayBuffer> {
     high = Math.max(high, value);
   }
   const range = high - low;
-  return range > 1e-5 ? Float32Array.from(map, (value) => (value - low) / range) : new Float32Array(map.length);
+  return range > 1e-5
+    ? Float32Array.from(map, (value) => (value - low) / range)
+    : new Float32Array(map.length);
 }
 
 const array = (tensor: Tensor, image: number): NpyDictValue => {
@@ -116,7 +118,11 @@ async function writeMap(
   await writePng(join(options.outputDir, heatmapFileName(map.name, map.score)), heatmap, height, width);
   if (options.attnNpyDir && map.attention)
     await writeNpyDict(join(options.attnNpyDir, `${map.name}.npy`), map.attention);
-  const plane = (data: Float32Array<ArrayBuffer>): NpyDictValue => ({ dtype: 'float32', shape: [height, width], data });
+  const plane = (data: Float32Array<ArrayBuffer>): NpyDictValue => ({
+    dtype: 'float32',
+    shape: [height, width],
+    data,
+  });
   // Last: its presence is what a later run takes for "done".
   await writeNpyDict(join(options.camNpyDir, `${map.name}.npy`), {
     cam: plane(map.cam),

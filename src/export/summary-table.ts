@@ -21,7 +21,7 @@ export function summaryTable(
   exported: { outputDir: string; camNpyDir: string; written: number },
 ): string {
   const { camDiceBest } = summary;
-  const shown = (value: number | null): Cell => value ?? 'n/a';
+  const shown = (value: number | null): Cell => value?.toFixed(3) ?? 'n/a';
   const at = camDiceBest ? ` (threshold ${camDiceBest.threshold})` : '';
   const rows: Cell[][] = [
     ['slice AUROC', shown(summary.auroc)],
@@ -35,7 +35,7 @@ export function summaryTable(
   return [
     title,
     '',
-    formatTable(rows),
+    formatTable(rows, { align: ['left', 'right'] }),
     '',
     formatTable([
       ['weights', paths.best],

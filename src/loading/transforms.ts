@@ -1,10 +1,7 @@
 import type { PixelImage } from '../datasets/sample.js';
+import { IMAGE_MEAN, IMAGE_STD } from '../tensor/image-statistics.js';
 import type { Random } from './random.js';
 import { rescaleWindow, type Window } from './rescale.js';
-
-/** ImageNet statistics on the 0..255 scale, RGB: what the pretrained backbones were trained with. */
-export const IMAGENET_MEAN = [123.675, 116.28, 103.53] as const;
-export const IMAGENET_STD = [58.395, 57.12, 57.375] as const;
 
 export interface AugmentOptions {
   /** Side of the square crop, in pixels. */
@@ -104,7 +101,7 @@ export function applyAugmentation(
 
 /** (value - mean) / std of channel c, rounded to float32 once. */
 function normalizeValue(value: number, c: number): number {
-  return Math.fround((value - IMAGENET_MEAN[c]!) / IMAGENET_STD[c]!);
+  return Math.fround((value - IMAGE_MEAN[c]!) / IMAGE_STD[c]!);
 }
 
 /** `normalizeValue` of every byte for the three channels. */
@@ -130,8 +127,8 @@ function writeNormalized(image: PixelImage, target: PlanarTarget): void {
   const step = flip ? -1 : 1;
   for (let c = 0; c < 3; c++) {
     const table = BYTE_TABLES[c]!;
-    const mean = IMAGENET_MEAN[c]!;
-    const std = IMAGENET_STD[c]!;
+    const mean = IMAGE_MEAN[c]!;
+    const std = IMAGE_STD[c]!;
     const isByte = data instanceof Uint8Array;
     let p = channels === 1 ? 0 : c;
     for (let y = 0; y < height; y++) {

@@ -7,11 +7,10 @@ import {
   type Augmentation,
   applyAugmentation,
   drawAugmentation,
-  IMAGENET_MEAN,
-  IMAGENET_STD,
   imageBox,
   normalizeImage,
 } from '../../src/loading/transforms.js';
+import { IMAGE_MEAN, IMAGE_STD } from '../../src/tensor/image-statistics.js';
 import { findPython, runPython } from '../oracles/python.js';
 
 function randomImage(height: number, width: number, channels: 1 | 3, seed: number): PixelImage {
@@ -80,7 +79,7 @@ describe('augmentation', () => {
           const y = Math.floor(i / cropSize) % cropSize;
           const x = i % cropSize;
           const inside = y >= box.y0 && y < box.y1 && x >= box.x0 && x < box.x1;
-          if (!inside) expect(out[i]).toBe(Math.fround(-IMAGENET_MEAN[c]! / IMAGENET_STD[c]!));
+          if (!inside) expect(out[i]).toBe(Math.fround(-IMAGE_MEAN[c]! / IMAGE_STD[c]!));
         }
       }),
     );
