@@ -20,6 +20,8 @@
     "cflags!": ["-fno-exceptions", "-fno-rtti"],
     "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17", "-std=gnu++1y", "-std=gnu++20"],
     "cflags_cc": [
+      # CMake does the same with its precompiled header; sources count on it.
+      "-include", "<(module_root_dir)/native/pch.h",
       "-std=c++20", "-fexceptions", "-frtti", "-fvisibility=hidden", "-fvisibility-inlines-hidden",
       "-Wno-unused-parameter", "-Wno-missing-field-initializers"
     ],
@@ -27,6 +29,7 @@
       ["OS=='mac'", {
         "xcode_settings": {
           "CLANG_CXX_LANGUAGE_STANDARD": "c++20",
+          "OTHER_CPLUSPLUSFLAGS": ["-include", "<(module_root_dir)/native/pch.h"],
           "GCC_ENABLE_CPP_EXCEPTIONS": "YES",
           "GCC_ENABLE_CPP_RTTI": "YES",
           "GCC_SYMBOLS_PRIVATE_EXTERN": "YES",

@@ -2,7 +2,7 @@
 // else libtorch is found or installed into the package's own .libtorch/ and the addon is built. In a checkout,
 // `npm install` does the same by the build stamp. On failure npm shows the message below and ends with an error:
 // without its addon the package cannot work.
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { addonLoadFault, buildAddon } from './lib/build-addon.mjs';
 import { ensureLibtorch } from './lib/install-libtorch.mjs';
@@ -11,6 +11,13 @@ import { step } from './lib/report.mjs';
 import { runMain, SetupError } from './lib/run.mjs';
 import { nodeFault } from './lib/tools.mjs';
 import { packageRoot } from './libtorch.mjs';
+
+/** Objects and the precompiled header: 350 MB that nobody builds on in an installed package. @param {string} root */
+function removeIntermediates(root) {
+  for (const name of ['CMakeFiles', 'CMakeCache.txt']) {
+    rmSync(join(root, 'build', name), { recursive: true, force: true });
+  }
+}
 
 async function main() {
   const root = packageRoot;
@@ -24,6 +31,7 @@ async function main() {
   try {
     await step('libtorch', (report) => ensureLibtorch(root, report));
     await step('Addon', (report) => buildAddon(root, report));
+    if (!isCheckout) removeIntermediates(root);
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
     const again = isCheckout ? 'npm run setup' : 'npm rebuild medical-afa --foreground-scripts';

@@ -44,5 +44,7 @@ export async function installNodeDeps(root, report) {
     code === 127
       ? 'Install npm (it comes with Node from https://nodejs.org).'
       : 'Check the network (or npm config get registry), then run npm run setup again.';
-  throw new SetupError(`npm ci failed with code ${code}:\n${lastLines(output, 12)}\n${remedy}`);
+  // npm says what is wrong first, and may go on with a page of usage.
+  const reason = output.split(/Clean install a project|A complete log/)[0] ?? '';
+  throw new SetupError(`npm ci failed with code ${code}:\n${lastLines(reason, 12)}\n${remedy}`);
 }

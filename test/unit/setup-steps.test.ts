@@ -114,6 +114,25 @@ describe('node_modules', () => {
   });
 });
 
+describe('package-lock.json', () => {
+  const file = fileURLToPath(new URL('../../package-lock.json', import.meta.url));
+  const { packages } = JSON.parse(readFileSync(file, 'utf8')) as { packages: Record<string, LockEntry> };
+  type LockEntry = { resolved?: string; dependencies?: object; optionalDependencies?: object };
+
+  // A registry that lacks another platform's binary makes `npm install` leave its entry out, and `npm ci` refuse.
+  it('has an entry for every dependency, also those of other platforms', () => {
+    const present = new Set(Object.keys(packages).map((path) => path.replace(/^.*node_modules\//, '')));
+    const wanted = Object.values(packages).flatMap((entry) =>
+      Object.keys({ ...entry.dependencies, ...entry.optionalDependencies }),
+    );
+    expect(wanted.filter((name) => !present.has(name))).toEqual([]);
+  });
+
+  it('names no address to download from', () => {
+    expect(Object.values(packages).filter((entry) => entry.resolved)).toEqual([]);
+  });
+});
+
 describe('dist', () => {
   it('is compiled when a source changed or an output is missing', () => {
     write('src/a.ts', 'export {};');
