@@ -56,6 +56,9 @@ const dataset = {
     .refine(([smallest, largest]) => smallest <= largest, { error: rangeWhat })
     .default([0.5, 2])
     .describe('Limits of the random rescale factor.'),
+  intensity_jitter: num(0, 0.9)
+    .default(0)
+    .describe('Training intensities are scaled by a random factor from 1 - this to 1 + this. 0: never.'),
   ignore_index: int(0, 255).default(255).describe('Label value that no loss or score counts.'),
   cache_bytes: int(0)
     .default(512 * 2 ** 20)

@@ -116,8 +116,8 @@ export class MedicalClsDataset extends MedicalSliceDataset {
 
   constructor(options: MedicalSliceOptions & AugmentOptions & { seed?: number }) {
     super(options);
-    const { cropSize, rescaleRange = [0.5, 2], fliplr = true } = options;
-    this.#augment = { cropSize, rescaleRange, fliplr };
+    const { cropSize, rescaleRange = [0.5, 2], fliplr = true, intensityJitter } = options;
+    this.#augment = { cropSize, rescaleRange, fliplr, intensityJitter };
     this.#seed = options.seed ?? 1;
   }
 

@@ -38,7 +38,11 @@ export class BatchBuilder {
   async #augmented({ epoch, indices }: BatchTask): Promise<Batch> {
     const { seed, dataset } = this.#settings;
     const side = dataset.crop_size;
-    const options = { cropSize: side, rescaleRange: dataset.rescale_range };
+    const options = {
+      cropSize: side,
+      rescaleRange: dataset.rescale_range,
+      intensityJitter: dataset.intensity_jitter,
+    };
     const batch = this.#emptyBatch(indices, side, side);
     for (const [b, index] of indices.entries()) {
       const image = await this.#read(index);

@@ -10,6 +10,8 @@ export interface AugmentOptions {
   rescaleRange?: readonly [number, number] | undefined;
   /** Mirror left and right with probability one half. Default true. */
   fliplr?: boolean;
+  /** Intensities are multiplied by a factor from 1 - jitter to 1 + jitter. Default 0: none is drawn. */
+  intensityJitter?: number;
 }
 
 /** Every random decision about one image; `applyAugmentation` has no others. */
@@ -24,6 +26,8 @@ export interface Augmentation {
   /** Where the crop lies in that canvas. */
   cropTop: number;
   cropLeft: number;
+  /** Factor on the intensities; what exceeds 255 is cut off. */
+  gain: number;
 }
 
 /**
@@ -36,7 +40,7 @@ export function drawAugmentation(
   width: number,
   options: AugmentOptions,
 ): Augmentation {
-  const { cropSize, rescaleRange, fliplr = true } = options;
+  const { cropSize, rescaleRange, fliplr = true, intensityJitter = 0 } = options;
   const scale = rescaleRange ? random.uniform(rescaleRange[0], rescaleRange[1]) : 1;
   const h = Math.max(1, Math.trunc(scale * height));
   const w = Math.max(1, Math.trunc(scale * width));
@@ -51,6 +55,7 @@ export function drawAugmentation(
     padLeft: random.below(canvasWidth - w + 1),
     cropTop: random.below(canvasHeight - cropSize + 1),
     cropLeft: random.below(canvasWidth - cropSize + 1),
+    gain: intensityJitter > 0 ? random.uniform(1 - intensityJitter, 1 + intensityJitter) : 1,
   };
 }
 
@@ -77,7 +82,7 @@ export function applyAugmentation(
   out: Float32Array,
   offset: number,
 ): Window {
-  const { height, width, flip, padTop, padLeft, cropTop, cropLeft } = augmentation;
+  const { height, width, flip, padTop, padLeft, cropTop, cropLeft, gain } = augmentation;
   const box = imageBox(augmentation, cropSize);
   // The box in coordinates of the rescaled image: mirrored columns come from the other side.
   const left = box.x0 + cropLeft - padLeft;
@@ -94,9 +99,20 @@ export function applyAugmentation(
   for (let c = 0; c < 3 && !covered; c++) {
     out.fill(normalizeValue(0, c), offset + c * plane, offset + (c + 1) * plane);
   }
-  const region = rescaleWindow(image, height, width, visible);
+  const region = scaleIntensities(rescaleWindow(image, height, width, visible), gain);
   writeNormalized(region, { out, offset, rowLength: cropSize, plane, top: box.y0, left: box.x0, flip });
   return box;
+}
+
+/** Scanners and sequences differ in gain: this makes one patient's look less telling. Bytes stay bytes. */
+function scaleIntensities(image: PixelImage, gain: number): PixelImage {
+  if (gain === 1) return image;
+  const { data } = image;
+  const scaled =
+    data instanceof Uint8Array
+      ? Uint8Array.from(data, (value) => Math.min(255, Math.round(value * gain)))
+      : data.map((value) => value * gain);
+  return { ...image, data: scaled };
 }
 
 /** (value - mean) / std of channel c, rounded to float32 once. */
