@@ -13,20 +13,29 @@ function load(): Bindings {
   // read when the library loads, and an explicit setting of the user's wins.
   process.env.OMP_WAIT_POLICY ??= 'PASSIVE';
   const nodeGypBuild = createRequire(import.meta.url)('node-gyp-build') as (dir: string) => Bindings;
-  try {
-    const bindings = nodeGypBuild(packageRoot);
-    bindings.initialize(TorchError);
-    return bindings;
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
-    throw new Error(
-      `The native addon could not be loaded on ${process.platform}-${process.arch}, Node ${process.versions.node}.\n` +
-        `Reason: ${reason}\n` +
-        'Run `npm run setup` in the medical-afa folder to build it, or `npm run doctor` for what is missing.',
-      { cause },
-    );
-  }
+  const bindings = nodeGypBuild(packageRoot);
+  bindings.initialize(TorchError);
+  return bindings;
+}
+
+/** Says what is wrong and how to mend it: the addon is not built, or its libtorch has gone. */
+async function explain(cause: unknown): Promise<Error> {
+  const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
+  const discovery = new URL('../../scripts/libtorch.mjs', import.meta.url).href;
+  const { explainSearch } = (await import(discovery)) as { explainSearch(): string };
+  return new Error(
+    `The native addon could not be loaded on ${process.platform}-${process.arch}, Node ${process.versions.node}.\n` +
+      `Reason: ${reason}\n${/torch|c10/.test(reason ?? '') ? `${explainSearch()}\n` : ''}` +
+      'Run `npm run setup` in the medical-afa folder to build it, or `npm run doctor` for what is missing.',
+    { cause },
+  );
 }
 
 /** The addon, loaded once for each JavaScript thread. */
-export const native: Bindings = load();
+export const native: Bindings = await (async () => {
+  try {
+    return load();
+  } catch (cause) {
+    throw await explain(cause);
+  }
+})();
