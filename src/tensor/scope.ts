@@ -15,10 +15,12 @@ export function keep<T extends Tensor>(tensor: T): T {
   return tensor;
 }
 
+/** Adds `value` and what it holds to `found`; an object that holds itself is entered once. */
 function tensorsIn(value: unknown, found: Set<unknown>, isTensor: (v: unknown) => boolean): void {
   if (value === null || typeof value !== 'object' || found.has(value)) return;
-  if (isTensor(value)) found.add(value);
-  else if (Array.isArray(value)) for (const v of value) tensorsIn(v, found, isTensor);
+  found.add(value);
+  if (isTensor(value)) return;
+  if (Array.isArray(value)) for (const v of value) tensorsIn(v, found, isTensor);
   else if (value instanceof Map) for (const v of value.values()) tensorsIn(v, found, isTensor);
   else if (Object.getPrototypeOf(value) === Object.prototype) {
     for (const v of Object.values(value)) tensorsIn(v, found, isTensor);

@@ -11,6 +11,13 @@ const raw = (operand: Operand): NativeOperand =>
 const list = (dims: number | readonly number[] | undefined): readonly number[] | undefined =>
   typeof dims === 'number' ? [dims] : dims;
 
+/** The row of a dtype; callers without TypeScript may name one that is not there. */
+function dtypeRow(dtype: DType): (typeof DTYPES)[DType] {
+  if (!Object.hasOwn(DTYPES, dtype))
+    throw new TypeError(`Expected a dtype (${DTYPE_NAMES.join(', ')}) but received '${dtype}'`);
+  return DTYPES[dtype];
+}
+
 const INFERRED: Record<string, DType> = {
   Float32Array: 'float32',
   Float64Array: 'float64',
@@ -51,16 +58,17 @@ export class Tensor {
     const type = dtype ?? INFERRED[array.constructor.name];
     if (!type)
       throw new TypeError(`Expected a dtype for data in a ${array.constructor.name} but received none`);
-    if (!(array instanceof DTYPES[type].array))
+    const row = dtypeRow(type);
+    if (!(array instanceof row.array))
       throw new TypeError(
-        `Expected a ${DTYPES[type].array.name} for dtype ${type} but received a ${array.constructor.name}`,
+        `Expected a ${row.array.name} for dtype ${type} but received a ${array.constructor.name}`,
       );
-    return new Tensor(native.fromTypedArray(array, shape ?? [array.length], DTYPES[type].code));
+    return new Tensor(native.fromTypedArray(array, shape ?? [array.length], row.code));
   }
 
   /** Copies raw little-endian bytes, as file readers give them. */
   static fromRaw(source: RawTensor): Tensor {
-    return new Tensor(native.fromTypedArray(source.data, source.shape, DTYPES[source.dtype].code));
+    return new Tensor(native.fromTypedArray(source.data, source.shape, dtypeRow(source.dtype).code));
   }
 
   static full(
@@ -69,7 +77,7 @@ export class Tensor {
     dtype: DType = 'float32',
     device: Device = 'cpu',
   ): Tensor {
-    return new Tensor(native.full(shape, value, DTYPES[dtype].code, device));
+    return new Tensor(native.full(shape, value, dtypeRow(dtype).code, device));
   }
   static zeros(shape: readonly number[], dtype: DType = 'float32', device: Device = 'cpu'): Tensor {
     return Tensor.full(shape, 0, dtype, device);
@@ -78,15 +86,15 @@ export class Tensor {
     return Tensor.full(shape, 1, dtype, device);
   }
   static arange(start: number, end: number, step = 1, dtype: DType = 'float32'): Tensor {
-    return new Tensor(native.arange(start, end, step, DTYPES[dtype].code));
+    return new Tensor(native.arange(start, end, step, dtypeRow(dtype).code));
   }
   /** Uniform in [0, 1), from the process's seeded generator (setupSeed). */
   static rand(shape: readonly number[], dtype: DType = 'float32'): Tensor {
-    return new Tensor(native.rand(shape, DTYPES[dtype].code));
+    return new Tensor(native.rand(shape, dtypeRow(dtype).code));
   }
   /** Standard normal, from the process's seeded generator (setupSeed). */
   static randn(shape: readonly number[], dtype: DType = 'float32'): Tensor {
-    return new Tensor(native.randn(shape, DTYPES[dtype].code));
+    return new Tensor(native.randn(shape, dtypeRow(dtype).code));
   }
   static cat(tensors: readonly Tensor[], dim = 0): Tensor {
     return new Tensor(native.cat(tensors.map(Tensor.handle), dim));
@@ -149,7 +157,7 @@ export class Tensor {
     return native.item(this.#handle);
   }
   to(options: { dtype?: DType; device?: Device }): Tensor {
-    return this.#wrap(native.to(this.#handle, options.dtype && DTYPES[options.dtype].code, options.device));
+    return this.#wrap(native.to(this.#handle, options.dtype && dtypeRow(options.dtype).code, options.device));
   }
 
   /** Frees the memory now; calling it again does nothing. */
