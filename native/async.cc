@@ -35,13 +35,18 @@ class ComputeThread {
   }
 
   ~ComputeThread() {
+    finish();
+    if (!closed_) done_.Release();
+  }
+
+  // Waits for the job under way; those that wait in the queue never run.
+  void finish() {
     {
       std::lock_guard lock(mutex_);
       stopping_ = true;
     }
     wake_.notify_one();
-    thread_.join();
-    if (!closed_) done_.Release();
+    if (thread_.joinable()) thread_.join();
   }
 
   void push(Napi::Env env, std::unique_ptr<Job> job) {
@@ -121,6 +126,10 @@ Napi::Value runAsync(Napi::Env env, const char* op, Work work, Settle settle) {
       new Job{op, std::move(work), std::move(settle), deferred, at::ThreadLocalState(), nullptr});
   thread->push(env, std::move(job));
   return deferred.Promise();
+}
+
+void finishJobs(Napi::Env env) {
+  if (auto& thread = AddonData::of(env).computeThread) thread->finish();
 }
 
 }  // namespace afa

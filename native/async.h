@@ -13,4 +13,8 @@ using Settle = std::function<Napi::Value(Napi::Env)>;    // back on the JavaScri
 // Queues work; jobs of one environment run one at a time, in order. A throw rejects with a TorchError.
 Napi::Value runAsync(Napi::Env env, const char* op, Work work, Settle settle);
 
+// For the process's exit, which does not tear the main environment down: libtorch's static destructors must not
+// run under a job that still computes.
+void finishJobs(Napi::Env env);
+
 }  // namespace afa

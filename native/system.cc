@@ -58,6 +58,7 @@ void registerSystem(Exports& m) {
   });
   m.def("buildInfo", {}, buildInfo);
   m.def("memory", {}, memory);
+  m.def("finishJobs", {}, +[](Napi::Env env) { finishJobs(env); });
   m.def("deviceAvailable", {"device"}, deviceAvailable);
   m.def("setNumThreads", {"threads"}, +[](int64_t threads) { at::set_num_threads(static_cast<int>(threads)); });
   m.def("getNumThreads", {}, +[]() { return static_cast<int64_t>(at::get_num_threads()); });

@@ -16,6 +16,8 @@ export interface Bindings {
   initialize(errorClass: unknown): void;
   buildInfo(): BuildInfo;
   memory(): { liveTensors: number; liveBytes: number };
+  /** Waits for the asynchronous job under way and drops those that wait: for the process's exit. */
+  finishJobs(): void;
   deviceAvailable(device: string): boolean;
   setNumThreads(threads: number): void;
   getNumThreads(): number;

@@ -15,6 +15,8 @@ function load(): Bindings {
   const nodeGypBuild = createRequire(import.meta.url)('node-gyp-build') as (dir: string) => Bindings;
   const bindings = nodeGypBuild(packageRoot);
   bindings.initialize(TorchError);
+  // process.exit() runs libtorch's static destructors at once: a job that still computed on them would crash.
+  process.once('exit', () => bindings.finishJobs());
   return bindings;
 }
 

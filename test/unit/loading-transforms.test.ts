@@ -86,8 +86,30 @@ describe('augmentation', () => {
   });
 
   it('covers the crop where the image is larger, and shows all of it where it is smaller', () => {
-    const covered = { flip: false, padTop: 0, padLeft: 2, cropTop: 5, cropLeft: 0 };
+    const covered = { flip: false, padTop: 0, padLeft: 2, cropTop: 5, cropLeft: 0, gain: 1 };
     expect(imageBox({ ...covered, height: 20, width: 6 }, 10)).toEqual({ y0: 0, y1: 10, x0: 2, x1: 8 });
+  });
+
+  it('scales intensities by the drawn gain, cuts bytes off at 255, and draws none without jitter', () => {
+    const image = { data: Uint8Array.from([0, 100, 200, 250]), height: 2, width: 2, channels: 1 as const };
+    const still = { height: 2, width: 2, flip: false, padTop: 0, padLeft: 0, cropTop: 0, cropLeft: 0 };
+    const out = new Float32Array(12);
+    applyAugmentation(image, { ...still, gain: 1.2 }, 2, out, 0);
+    // 0, 120, 240 and 300 cut off at 255, normalised by the first channel
+    const expected = [0, 120, 240, 255].map((v) => Math.fround((v - IMAGE_MEAN[0]) / IMAGE_STD[0]));
+    expect([...out.subarray(0, 4)]).toEqual(expected);
+
+    const draw = (intensityJitter?: number) =>
+      drawAugmentation(new Random(hashSeed(1)), 64, 64, {
+        cropSize: 64,
+        rescaleRange: [0.5, 2],
+        intensityJitter,
+      });
+    expect(draw().gain).toBe(1);
+    const { gain, ...rest } = draw(0.3);
+    expect(gain).toBeGreaterThanOrEqual(0.7);
+    expect(gain).toBeLessThanOrEqual(1.3);
+    expect({ ...rest, gain: 1 }).toEqual(draw());
   });
 
   it('flips: mirrored twice is the image again', () => {
