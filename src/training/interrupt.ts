@@ -4,9 +4,7 @@ export class Interrupt {
   readonly #onSignal = (signal: NodeJS.Signals) => {
     this.#asked = signal;
     this.close();
-    process.stderr.write(
-      '\nStopping after this step and saving last.pth; press Ctrl-C again to leave at once.\n',
-    );
+    process.stderr.write(`\n${this.promise}; press Ctrl-C again to leave at once.\n`);
   };
 
   /** @param promise what the first Ctrl-C leads to, as the user is told */
