@@ -11,9 +11,10 @@ export interface FileFault {
   remedy?: string;
 }
 
-/** The file is there, but is not what its reader needs. */
+/** The file is there, but is not what its reader needs: the user's file, so commands exit with 2 on it. */
 export class FileFormatError extends Error {
   override readonly name = 'FileFormatError';
+  readonly exitCode = 2;
   readonly path: string;
 
   constructor({ path, expected, received, remedy }: FileFault, options?: ErrorOptions) {
@@ -25,14 +26,17 @@ export class FileFormatError extends Error {
 /** The operating system refused to read or write; `code` is its own (ENOENT, EACCES, ENOSPC, ...). */
 export class FileAccessError extends Error {
   override readonly name = 'FileAccessError';
+  /** A file to read was named by the user, who can name another; a refused write comes amid the work. */
+  readonly exitCode: number;
 
   constructor(
     message: string,
     readonly path: string,
     readonly code: string,
-    options?: ErrorOptions,
+    options?: ErrorOptions & { exitCode?: number },
   ) {
     super(message, options);
+    this.exitCode = options?.exitCode ?? 1;
   }
 }
 
@@ -57,5 +61,7 @@ export function fileAccessError(error: unknown, action: 'read' | 'write', path: 
       ? 'no such file exists; check the path'
       : 'its folder does not exist; create it or choose another path';
   const reason = code === 'ENOENT' ? missing : (REMEDIES[code] ?? error.message);
-  return new FileAccessError(`Cannot ${action} ${path}: ${reason} (${code}).`, path, code, { cause: error });
+  const message = `Cannot ${action} ${path}: ${reason} (${code}).`;
+  const exitCode = action === 'read' ? 2 : 1;
+  return new FileAccessError(message, path, code, { cause: error, exitCode });
 }
