@@ -120,7 +120,6 @@ export function inference(folder) {
           scales: SCALES,
           outputDir: folder,
           camNpyDir: folder,
-          overwrite: true,
         }),
       ),
     validateImage: () =>

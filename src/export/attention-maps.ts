@@ -1,4 +1,4 @@
-import { access, mkdir } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { multiScaleCam } from '../cam/multi-scale.js';
 import { type NpyDictValue, PyFloat, writeNpyDict } from '../io/npy-dict.js';
@@ -7,20 +7,19 @@ import type { EvalLoader } from '../loading/loader.js';
 import type { WeTr } from '../models/wetr.js';
 import { IMAGE_MEAN, IMAGE_STD } from '../tensor/image-statistics.js';
 import { type Device, noGrad, scope, Tensor } from '../tensor/index.js';
+import type { FinishedMaps, MapFolders } from './finished-maps.js';
 import { overlayCam } from './heatmap.js';
 import { heatmapFileName, writePng } from './png.js';
 
-export interface ExportOptions {
+/**
+ * In `outputDir` heatmaps over the images, in `camNpyDir` dicts of cam, cam_raw, pred_score and cls_label, as the
+ * original writes them; in `attnNpyDir` the predicted affinity and the last four blocks' attention logits.
+ */
+export interface ExportOptions extends MapFolders {
   device: Device;
   scales: readonly number[];
-  /** Heatmaps over the images: {name}_{score}.png. */
-  outputDir: string;
-  /** {name}.npy: a dict of cam, cam_raw, pred_score, cls_label, as the original writes it. */
-  camNpyDir: string;
-  /** Also {name}.npy with the predicted affinity and the last four blocks' attention logits. */
-  attnNpyDir?: string;
-  /** Write again what an earlier run has written. */
-  overwrite: boolean;
+  /** Maps of earlier runs, to be left alone. Absent: every map is made. */
+  finished?: FinishedMaps;
   onProgress?: (done: number, total: number) => void;
   /** Asked between batches. */
   stopWhen?: () => boolean;
@@ -28,7 +27,7 @@ export interface ExportOptions {
 
 export interface ExportResult {
   written: number;
-  /** Left alone because their npy was there already. */
+  /** Left alone because they were there already. */
   skipped: number;
   stopped: boolean;
 }
@@ -115,7 +114,9 @@ async function writeMap(
   options: ExportOptions,
 ): Promise<void> {
   const heatmap = overlayCam(map.rgb, map.cam);
-  await writePng(join(options.outputDir, heatmapFileName(map.name, map.score)), heatmap, height, width);
+  const file = heatmapFileName(map.name, map.score);
+  await writePng(join(options.outputDir, file), heatmap, height, width);
+  options.finished?.removeOthers(map.name, file);
   if (options.attnNpyDir && map.attention)
     await writeNpyDict(join(options.attnNpyDir, `${map.name}.npy`), map.attention);
   const plane = (data: Float32Array<ArrayBuffer>): NpyDictValue => ({
@@ -123,7 +124,7 @@ async function writeMap(
     shape: [height, width],
     data,
   });
-  // Last: its presence is what a later run takes for "done".
+  // Last: a later run takes its presence for "done".
   await writeNpyDict(join(options.camNpyDir, `${map.name}.npy`), {
     cam: plane(map.cam),
     cam_raw: plane(map.camRaw),
@@ -131,12 +132,6 @@ async function writeMap(
     cls_label: { dtype: 'uint8', shape: [map.label.length], data: map.label },
   });
 }
-
-const exists = (path: string) =>
-  access(path).then(
-    () => true,
-    () => false,
-  );
 
 /**
  * Exports attention maps of every image of a loader: heatmaps, CAM arrays, optionally raw attention. Files are
@@ -156,10 +151,7 @@ export async function exportAttentionMaps(
   try {
     for (let batch = await loader.next(); batch; batch = await loader.next()) {
       const current = batch;
-      const done = await Promise.all(
-        current.names.map((name) => !options.overwrite && exists(join(options.camNpyDir, `${name}.npy`))),
-      );
-      if (done.every(Boolean)) result.skipped += done.length;
+      if (current.names.every((name) => options.finished?.has(name))) result.skipped += current.names.length;
       else {
         const maps = noGrad(() => scope(() => computeMaps(model, current, options)));
         await writing;

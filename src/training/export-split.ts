@@ -1,17 +1,18 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { createReadStream } from 'node:fs';
+import { resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { UsageError } from '../config/errors.js';
 import type { Config } from '../config/schema.js';
 import { workDirPaths } from '../config/work-dir.js';
 import { type ExportResult, exportAttentionMaps } from '../export/attention-maps.js';
-import { writeFileAtomic } from '../io/atomic.js';
+import { FinishedMaps, type MapFolders } from '../export/finished-maps.js';
 import { createEvalLoader } from '../loading/loader.js';
 import type { Device } from '../tensor/index.js';
 import { loadWeights } from './checkpoints.js';
 import { Interrupt } from './interrupt.js';
 import type { Logger } from './logging.js';
-import { createProgress } from './progress.js';
+import { createProgress, type ProgressReporter } from './progress.js';
 import { buildModel } from './setup.js';
 import { makeWritable } from './work-dir.js';
 
@@ -33,52 +34,76 @@ export interface ExportedSplit extends ExportResult {
   camNpyDir: string;
 }
 
-/** What the maps in a folder were made from: maps of other weights or scales must not be taken for these. */
-async function fingerprint(config: Config, checkpoint: string): Promise<string> {
+/** What maps are made from, as text: maps of other weights or settings must not be taken for these. */
+async function fingerprint({ cam, backbone, dataset }: Config, checkpoint: string): Promise<string> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(checkpoint), hash);
-  const { scales } = config.cam;
-  return JSON.stringify({ weights: hash.digest('hex'), scales, rootDir: config.dataset.root_dir }, null, 2);
+  const { pooling, stride } = backbone;
+  const made = {
+    weights: hash.digest('hex'),
+    scales: cam.scales,
+    pooling,
+    stride,
+    rootDir: dataset.root_dir,
+  };
+  return JSON.stringify(made, null, 2);
+}
+
+/** @throws UsageError when arrays would replace the slices, their masks or each other: all have the same names */
+function refuseSharedFolders({ dataset }: Config, { camNpyDir, attnNpyDir }: MapFolders): void {
+  const taken = new Map([
+    [resolve(dataset.root_dir), 'dataset.root_dir'],
+    [resolve(dataset.masks_dir), 'dataset.masks_dir'],
+  ]);
+  const claim = (flag: string, folder: string, what: string) => {
+    const owner = taken.get(resolve(folder));
+    if (owner)
+      throw new UsageError(
+        `Expected a folder of its own for ${flag} but received ${folder}, which holds ${owner}: ` +
+          'files of the same names would be replaced. Choose another folder.',
+      );
+    taken.set(resolve(folder), what);
+  };
+  claim('--cam_npy_dir', camNpyDir, 'the CAM arrays');
+  if (attnNpyDir) claim('--attn_npy_dir', attnNpyDir, 'raw attention');
 }
 
 /** Exports attention maps of the validation split of a configuration, and says how far it is. */
 export async function exportSplit(config: Config, options: ExportSplitOptions): Promise<ExportedSplit> {
   const { device, log, checkpoint, attnNpyDir } = options;
   const paths = workDirPaths(config);
-  const outputDir = options.outputDir ?? paths.attentionMaps;
-  const camNpyDir = options.camNpyDir ?? paths.camNpy;
+  const folders = {
+    outputDir: options.outputDir ?? paths.attentionMaps,
+    camNpyDir: options.camNpyDir ?? paths.camNpy,
+    attnNpyDir,
+  };
+  refuseSharedFolders(config, folders);
   const model = buildModel(config, device);
   loadWeights(model, checkpoint);
-  for (const folder of [outputDir, camNpyDir, attnNpyDir]) if (folder) makeWritable(folder);
-
-  const manifest = join(camNpyDir, 'export.json');
-  const made = await fingerprint(config, checkpoint);
-  const same = existsSync(manifest) && readFileSync(manifest, 'utf8') === made;
-  writeFileAtomic(manifest, made);
-
   const loader = createEvalLoader(config, config.val.split, {
     onWarning: (message) => log.warn('%s', message),
   });
-  log.info(
-    '%s',
-    `Exporting attention maps of ${loader.length} slices (split '${config.val.split}') from ${checkpoint}`,
-  );
-  const progress = createProgress({ label: 'Exporting maps', total: loader.length, logger: log });
   const interrupt = new Interrupt('Stopping after this map');
+  let progress: ProgressReporter | undefined;
   try {
+    for (const folder of Object.values(folders)) if (folder) makeWritable(folder);
+    const finished = new FinishedMaps(folders, await fingerprint(config, checkpoint), options.overwrite);
+    log.info(
+      '%s',
+      `Exporting attention maps of ${loader.length} slices (split '${config.val.split}') from ${checkpoint}`,
+    );
+    progress = createProgress({ label: 'Exporting maps', total: loader.length, logger: log });
     const result = await exportAttentionMaps(model, loader, {
+      ...folders,
       device,
       scales: config.cam.scales,
-      outputDir,
-      camNpyDir,
-      attnNpyDir,
-      overwrite: options.overwrite || !same,
-      onProgress: (done) => progress.update(done),
+      finished,
+      onProgress: (done) => progress?.update(done),
       stopWhen: () => interrupt.asked !== undefined,
     });
-    return { ...result, outputDir, camNpyDir };
+    return { ...result, ...folders };
   } finally {
-    progress.stop();
+    progress?.stop();
     interrupt.close();
     await loader.close();
     model.dispose();
