@@ -1,6 +1,7 @@
 #include "convert.h"
 
 #include <ATen/ScalarOps.h>
+#include <ATen/detail/CUDAHooksInterface.h>
 
 #include <cmath>
 
@@ -12,6 +13,7 @@ namespace {
 constexpr at::ScalarType kDtypes[] = {at::kFloat, at::kDouble, at::kHalf, at::kBFloat16, at::kLong,
                                       at::kInt,   at::kShort,  at::kChar, at::kByte,     at::kBool};
 constexpr int64_t kDtypeCount = 10;
+constexpr double kLargestExact = 9007199254740991.0;  // beyond it doubles skip integers
 static_assert(sizeof(kDtypes) / sizeof(kDtypes[0]) == kDtypeCount, "src/tensor/dtypes.ts has ten rows");
 
 }  // namespace
@@ -58,13 +60,15 @@ at::Tensor FromJs<at::Tensor>::get(const Arg& arg) {
   return tensor;
 }
 
+at::Scalar scalarOf(double number) {
+  const bool whole = std::floor(number) == number && std::abs(number) <= kLargestExact;
+  return whole ? at::Scalar(static_cast<int64_t>(number)) : at::Scalar(number);
+}
+
 Operand FromJs<Operand>::get(const Arg& arg) {
   if (!arg.value.IsNumber()) return {FromJs<at::Tensor>::get(arg)};
   const double number = arg.value.As<Napi::Number>().DoubleValue();
-  // A whole number is an integer scalar, as Python's int is: int tensors keep their dtype.
-  const bool whole = std::floor(number) == number && std::abs(number) < 9007199254740992.0;
-  auto scalar = whole ? at::Scalar(static_cast<int64_t>(number)) : at::Scalar(number);
-  auto tensor = c10::scalar_to_tensor(scalar);
+  auto tensor = c10::scalar_to_tensor(scalarOf(number));
   tensor.unsafeGetTensorImpl()->set_wrapped_number(true);
   return {tensor};
 }
@@ -76,7 +80,7 @@ double FromJs<double>::get(const Arg& arg) {
 
 int64_t FromJs<int64_t>::get(const Arg& arg) {
   const double number = arg.value.IsNumber() ? arg.value.As<Napi::Number>().DoubleValue() : NAN;
-  if (std::isnan(number) || std::floor(number) != number) refuse(arg, "an integer");
+  if (std::floor(number) != number || !(std::abs(number) <= kLargestExact)) refuse(arg, "an integer");
   return static_cast<int64_t>(number);
 }
 
@@ -90,13 +94,26 @@ std::string FromJs<std::string>::get(const Arg& arg) {
   return arg.value.As<Napi::String>();
 }
 
-at::Device FromJs<at::Device>::get(const Arg& arg) {
-  const auto name = FromJs<std::string>::get(arg);
+at::Device parseDevice(const Arg& arg) {
   try {
-    return at::Device(name);
+    return at::Device(FromJs<std::string>::get(arg));
   } catch (const c10::Error&) {
     refuse(arg, "a device such as 'cpu', 'cuda', 'cuda:1' or 'mps'");
   }
+}
+
+bool deviceAvailable(at::Device device) {
+  if (device.is_cpu()) return true;
+  if (device.is_cuda())
+    return at::hasCUDA() && at::detail::getCUDAHooks().deviceCount() > std::max<int>(0, device.index());
+  return device.is_mps() && at::hasMPS();
+}
+
+at::Device FromJs<at::Device>::get(const Arg& arg) {
+  const auto device = parseDevice(arg);
+  // libtorch's own message lists every backend and kernel it has: seven thousand characters.
+  if (!deviceAvailable(device)) refuse(arg, "a device that this build and machine have");
+  return device;
 }
 
 }  // namespace afa

@@ -28,6 +28,13 @@ std::string describeValue(const Napi::Value& value);
 at::ScalarType dtypeFromCode(int64_t code);
 int64_t codeFromDtype(at::ScalarType dtype);
 
+// A whole number is an integer scalar, as Python's int is: int tensors keep their dtype.
+at::Scalar scalarOf(double number);
+
+// A device by name, whether or not there is one; and whether this build and machine have it.
+at::Device parseDevice(const Arg& arg);
+bool deviceAvailable(at::Device device);
+
 // A tensor, or a number that takes part in type promotion as Python's numbers do.
 struct Operand {
   at::Tensor tensor;

@@ -21,6 +21,8 @@ ErrorInfo describe(std::exception_ptr error) {
     std::string message = e.what_without_backtrace();
     const bool oom = message.find("can't allocate memory") != std::string::npos;
     return {oom ? "ERR_OUT_OF_MEMORY" : "ERR_TORCH", message};
+  } catch (const std::runtime_error& e) {
+    return {"ERR_TORCH", e.what()};  // libtorch's value conversions throw these
   } catch (const std::bad_alloc&) {
     return {"ERR_OUT_OF_MEMORY", "out of memory"};
   } catch (const std::exception& e) {

@@ -24,13 +24,6 @@ void tuneProcess() {
 
 namespace {
 
-bool deviceAvailable(at::Device device) {
-  if (device.is_cpu()) return true;
-  if (device.is_cuda()) return at::hasCUDA() && at::detail::getCUDAHooks().deviceCount() > std::max<int>(0, device.index());
-  if (device.is_mps()) return at::hasMPS();
-  return false;
-}
-
 Napi::Value buildInfo(Napi::Env env) {
   auto info = Napi::Object::New(env);
   info.Set("torchVersion", TORCH_VERSION);
@@ -59,7 +52,9 @@ void registerSystem(Exports& m) {
   m.def("buildInfo", {}, buildInfo);
   m.def("memory", {}, memory);
   m.def("finishJobs", {}, +[](Napi::Env env) { finishJobs(env); });
-  m.def("deviceAvailable", {"device"}, deviceAvailable);
+  m.def("deviceAvailable", {"device"}, +[](Napi::Value device) {
+    return deviceAvailable(parseDevice({device.Env(), device, "deviceAvailable", "device"}));
+  });
   m.def("setNumThreads", {"threads"}, +[](int64_t threads) { at::set_num_threads(static_cast<int>(threads)); });
   m.def("getNumThreads", {}, +[]() { return static_cast<int64_t>(at::get_num_threads()); });
   m.def("setDeterministic", {"value"},

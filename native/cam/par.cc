@@ -103,6 +103,8 @@ at::Tensor refine(const at::Tensor& images, const at::Tensor& masks, const ParCo
   TORCH_CHECK(masks.dim() == 4 && masks.size(0) == images.size(0), "Expected masks of shape [", images.size(0),
               ", c, h, w] but received ", masks.sizes());
   TORCH_CHECK(!config.dilations.empty(), "PAR needs at least one dilation");
+  // Offsets are read without bounds inside the padding, which is as wide as the largest dilation.
+  for (auto d : config.dilations) TORCH_CHECK(d >= 1, "Expected every dilation to be at least 1 but received ", d);
   const auto offsets = neighbours(config.dilations);
   const auto position = positionWeights(offsets);
   auto resized = at::upsample_bilinear2d(masks, images.sizes().slice(2), /*align_corners=*/true);

@@ -12,8 +12,11 @@ struct Bytes {
 
 Bytes bytesOf(const Napi::Value& value) {
   if (value.IsTypedArray()) {
+    // Asked for by data alone: the buffer of an array over shared memory is no ArrayBuffer.
     auto view = value.As<Napi::TypedArray>();
-    return {static_cast<const char*>(view.ArrayBuffer().Data()) + view.ByteOffset(), view.ByteLength()};
+    void* data = nullptr;
+    napi_get_typedarray_info(value.Env(), value, nullptr, nullptr, &data, nullptr, nullptr);
+    return {data, view.ByteLength()};
   }
   invalidArgument("Expected a typed array for argument 'data' of fromTypedArray() but received " +
                   describeValue(value));

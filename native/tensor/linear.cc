@@ -3,6 +3,18 @@
 
 namespace afa {
 
+namespace {
+
+at::Reduction::Reduction reductionOf(const std::string& name) {
+  if (name == "mean") return at::Reduction::Mean;
+  if (name == "sum") return at::Reduction::Sum;
+  if (name == "none") return at::Reduction::None;
+  invalidArgument("Expected 'mean', 'sum' or 'none' for argument 'reduction' of crossEntropy() but received '" + name +
+                  "'");
+}
+
+}  // namespace
+
 void registerLinear(Exports& m) {
   using at::Tensor;
   using Ints = std::vector<int64_t>;
@@ -21,9 +33,7 @@ void registerLinear(Exports& m) {
         });
   m.def("crossEntropy", {"input", "target", "ignoreIndex", "reduction"},
         +[](Tensor input, Tensor target, int64_t ignoreIndex, std::string reduction) {
-          const auto mode = reduction == "sum" ? at::Reduction::Sum
-                            : reduction == "none" ? at::Reduction::None : at::Reduction::Mean;
-          return at::cross_entropy_loss(input, target, {}, mode, ignoreIndex);
+          return at::cross_entropy_loss(input, target, {}, reductionOf(reduction), ignoreIndex);
         });
   m.def("binaryCrossEntropyWithLogits", {"input", "target", "posWeight"},
         +[](Tensor input, Tensor target, MaybeTensor posWeight) {

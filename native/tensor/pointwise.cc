@@ -9,7 +9,11 @@ void registerPointwise(Exports& m) {
   m.def("sub", {"self", "other"}, +[](Tensor a, Operand b) { return at::sub(a, b.tensor); });
   m.def("mul", {"self", "other"}, +[](Tensor a, Operand b) { return at::mul(a, b.tensor); });
   m.def("div", {"self", "other"}, +[](Tensor a, Operand b) { return at::div(a, b.tensor); });
-  m.def("pow", {"self", "exponent"}, +[](Tensor a, Operand b) { return at::pow(a, b.tensor); });
+  // A number goes in as a scalar: only then are negative powers of integers refused.
+  m.def("pow", {"self", "exponent"}, +[](Tensor a, Operand b) {
+    const bool number = b.tensor.unsafeGetTensorImpl()->is_wrapped_number();
+    return number ? at::pow(a, b.tensor.item()) : at::pow(a, b.tensor);
+  });
   m.def("maximum", {"self", "other"},
         +[](Tensor a, Operand b) { return at::maximum(a, b.tensor.to(a.device())); });
   m.def("minimum", {"self", "other"},
@@ -29,8 +33,8 @@ void registerPointwise(Exports& m) {
   m.def("round", {"self"}, +[](Tensor a) { return at::round(a); });
   m.def("clamp", {"self", "min", "max"}, +[](Tensor a, std::optional<double> min, std::optional<double> max) {
     std::optional<at::Scalar> low, high;
-    if (min) low = *min;
-    if (max) high = *max;
+    if (min) low = scalarOf(*min);
+    if (max) high = scalarOf(*max);
     return at::clamp(a, low, high);
   });
 
