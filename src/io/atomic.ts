@@ -3,7 +3,16 @@
  * is atomic only within one file system), flushed to the disk, then renamed.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { open, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fileAccessError } from './file-error.js';
@@ -17,6 +26,25 @@ const MAX_WRITE = 1 << 30;
 /** Names have at most 255 bytes on common file systems; the suffix needs some of them. */
 const temporaryName = (path: string): string =>
   join(dirname(path), `.${basename(path).slice(0, 40)}.${process.pid}-${randomBytes(6).toString('hex')}.tmp`);
+
+const TEMPORARY = /^\..+\.(\d+)-[0-9a-f]{12}\.tmp$/;
+
+/** Removes what killed processes were writing in a folder. A name is theirs when no process of its number lives. */
+export function removeAbandoned(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    const pid = TEMPORARY.exec(name)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(folder, name), { force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    // Not permitted means that it is there.
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
 
 function chunksOf(content: FileContent): Iterable<Uint8Array> {
   if (typeof content === 'string') return [Buffer.from(content, 'utf8')];

@@ -1,6 +1,7 @@
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { UsageError } from '../config/errors.js';
+import { removeAbandoned } from '../io/atomic.js';
 
 /** The nearest folder that exists, for a message that names the real obstacle. */
 function nearestExisting(path: string): string {
@@ -13,11 +14,12 @@ function nearestExisting(path: string): string {
   }
 }
 
-/** @throws UsageError when a folder cannot be made or written. */
+/** Makes a folder, or clears it of what a killed run left half-written. @throws UsageError when it cannot be written */
 export function makeWritable(folder: string): void {
   try {
     mkdirSync(folder, { recursive: true });
     accessSync(folder, constants.W_OK);
+    removeAbandoned(folder);
   } catch (cause) {
     const where = nearestExisting(folder);
     throw new UsageError(
