@@ -1,26 +1,24 @@
 #!/usr/bin/env node
 /** node dist/train.js: trains, validates, and exports attention maps of the best checkpoint. */
 import { existsSync } from 'node:fs';
-
-import { runMain } from './cli/run-main.js';
+import { describeFailure, runMain } from './cli/run-main.js';
 import { readTrainArguments } from './cli/train-options.js';
 import { UsageError } from './config/errors.js';
 import { loadConfig } from './config/load.js';
-import { dumpConfig } from './config/resolve.js';
 import { workDirPaths } from './config/work-dir.js';
 import { datasetNames } from './datasets/registry.js';
 import { summaryTable } from './export/summary-table.js';
-import { writeFileAtomic } from './io/atomic.js';
 import { setNumThreads } from './tensor/index.js';
+import { checkData } from './training/check-data.js';
 import { getDevice } from './training/device.js';
 import { exportSplit } from './training/export-split.js';
 import { TrainLog } from './training/log.js';
-import { setupLogger } from './training/logging.js';
+import { setupLogger, timestamp } from './training/logging.js';
 import { train } from './training/train.js';
 import { makeWritable } from './training/work-dir.js';
 
-/** Minutes are enough to tell runs apart, and sort by name. */
-const runName = () => new Date().toISOString().slice(0, 16).replace('T', '-').replace(':', '-');
+/** Local time, as in the lines of the log; minutes are enough to tell runs apart, and sort by name. */
+const runName = () => timestamp(new Date()).slice(0, 16).replace(/[ :]/g, '-');
 
 await runMain(async () => {
   const args = readTrainArguments(process.argv.slice(2));
@@ -31,6 +29,8 @@ await runMain(async () => {
   const resume = args.resume === true ? paths.last : args.resume;
   if (resume && !existsSync(resume))
     throw new UsageError(`Expected a checkpoint to resume from at ${resume} but there is no such file.`);
+  // Before the work directory is touched: a mistyped command leaves nothing behind.
+  checkData(config);
   for (const folder of [paths.root, paths.checkpoints]) makeWritable(folder);
 
   const logger = setupLogger(paths.log(runName()), { verbose: args.verbose });
@@ -39,9 +39,12 @@ await runMain(async () => {
   log.info(
     `Device: ${device}${args.device ? '' : ' (the best there is; --cpu, --cuda or --mps choose one)'}`,
   );
-  writeFileAtomic(paths.config, dumpConfig(config, sources));
+  if (!resume && existsSync(paths.last))
+    log.warn(
+      `${paths.root} holds an earlier run, whose files are replaced; --resume goes on with it instead`,
+    );
   try {
-    const summary = await train(config, { device, log, resume });
+    const summary = await train(config, { device, log, resume, sources });
     log.stop();
     if (!summary) return 130;
     const exported = await exportSplit(config, {
@@ -52,6 +55,10 @@ await runMain(async () => {
     });
     process.stdout.write(`\n${summaryTable(summary, paths, exported)}\n`);
     return exported.stopped ? 130 : 0;
+  } catch (error) {
+    // The console gets it from runMain; who finds a batch job ended reads the file.
+    logger.record('error', describeFailure(error, args.verbose).text);
+    throw error;
   } finally {
     log.stop();
   }

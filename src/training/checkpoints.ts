@@ -5,6 +5,7 @@ import { type CheckpointValue, readCheckpoint, readStateDict, writeCheckpoint } 
 import type { WeTr } from '../models/wetr.js';
 import type { OptimizerState, PolyWarmupAdamW } from '../optim/poly-warmup-adamw.js';
 import { getRngState, type RawTensor, setRngState } from '../tensor/index.js';
+import type { LogState } from './log.js';
 import type { Best } from './selection.js';
 
 /** Where a run stands: everything besides weights that going on from it needs. */
@@ -16,6 +17,17 @@ export interface Progress {
   sampler: { epoch: number; cursor: number };
   best: Best | undefined;
   seconds: number;
+  log?: LogState;
+}
+
+/** What last.pth holds. */
+export interface SavedTraining {
+  model: Map<string, RawTensor>;
+  optimizer: OptimizerState;
+  rng: RawTensor;
+  progress: Progress;
+  /** As YAML. */
+  config: string;
 }
 
 /** Writes the plain state dict that Python's torch.load(weights_only=True) and the original model read. */
@@ -51,24 +63,48 @@ export function saveTraining(
 }
 
 /** @throws UsageError when the file is not one that saveTraining wrote. */
-export function resumeTraining(path: string, model: WeTr, optimizer: PolyWarmupAdamW): Progress {
+export function readTraining(path: string): SavedTraining {
   const saved = readCheckpoint(path);
   const entry = (name: string) => (saved instanceof Map ? saved.get(name) : undefined);
-  const [weights, state, rng, progress] = ['model', 'optimizer', 'rng', 'progress'].map(entry);
-  if (!(weights instanceof Map) || !(state instanceof Map) || typeof progress !== 'string')
+  const [model, optimizer, rng, progress, config] = ['model', 'optimizer', 'rng', 'progress', 'config'].map(
+    entry,
+  );
+  if (!(model instanceof Map) || !(optimizer instanceof Map) || typeof progress !== 'string')
     throw new UsageError(
       `Expected a training checkpoint (last.pth) for --resume but ${path} holds weights only. ` +
         'Name the last.pth of the run; best.pth and wetr_iter_N.pth are for gen-attn and evaluation.',
     );
-  model.loadStateDict(weights as Map<string, RawTensor>, path);
-  const groups = (state.get('groups') as Map<string, RawTensor[]>[]).map((group) => ({
+  const groups = (optimizer.get('groups') as Map<string, RawTensor[]>[]).map((group) => ({
     firstMoments: group.get('firstMoments')!,
     secondMoments: group.get('secondMoments')!,
     steps: group.get('steps')!,
   }));
-  optimizer.loadState({ step: state.get('step') as number, groups } satisfies OptimizerState);
-  setRngState(rng as RawTensor);
-  return JSON.parse(progress) as Progress;
+  return {
+    model: model as Map<string, RawTensor>,
+    optimizer: { step: optimizer.get('step') as number, groups },
+    rng: rng as RawTensor,
+    progress: JSON.parse(progress) as Progress,
+    config: config as string,
+  };
+}
+
+/** Puts model, optimizer and random state where a checkpoint has them. @param path for messages */
+export function restoreTraining(
+  saved: SavedTraining,
+  model: WeTr,
+  optimizer: PolyWarmupAdamW,
+  path: string,
+): void {
+  model.loadStateDict(saved.model, path);
+  optimizer.loadState(saved.optimizer);
+  setRngState(saved.rng);
+}
+
+/** Reads and restores. @throws UsageError when the file is not one that saveTraining wrote */
+export function resumeTraining(path: string, model: WeTr, optimizer: PolyWarmupAdamW): Progress {
+  const saved = readTraining(path);
+  restoreTraining(saved, model, optimizer, path);
+  return saved.progress;
 }
 
 /** @throws UsageError that says what to run first when there is no such file. */

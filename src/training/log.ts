@@ -16,12 +16,26 @@ const PHASE_TEXT: Record<Phase, string> = {
 const LOSSES = ['loss', 'clsLoss', 'segLoss', 'affLoss'] as const;
 type Losses = Record<(typeof LOSSES)[number], number>;
 
+/** What a resumed run's lines need of the session before. */
+export interface LogState {
+  /** Losses of the steps since the last line: the next one tells their means. */
+  pending: Losses[];
+  skipped: number;
+}
+
 /** Means over the steps since the last log line. */
 class Meter {
-  #steps: Losses[] = [];
+  #steps: Losses[];
 
-  add(step: StepResult): void {
-    this.#steps.push(step);
+  constructor(pending: readonly Losses[] = []) {
+    this.#steps = [...pending];
+  }
+
+  get pending(): readonly Losses[] {
+    return this.#steps;
+  }
+  add({ loss, clsLoss, segLoss, affLoss }: StepResult): void {
+    this.#steps.push({ loss, clsLoss, segLoss, affLoss });
   }
   take(): Losses {
     const mean = (name: keyof Losses) =>
@@ -34,7 +48,7 @@ class Meter {
 
 /** What a training run says: log lines, a bar on a terminal, and metrics.jsonl. */
 export class TrainLog {
-  readonly #meter = new Meter();
+  #meter = new Meter();
   #metrics: MetricsLog | undefined;
   #progress: ProgressReporter | undefined;
   #progressAt = 0;
@@ -59,8 +73,20 @@ export class TrainLog {
     this.logger.warn('%s', message);
   }
 
-  /** @param done iterations of earlier sessions, @param secondsBefore their wall clock */
-  start(config: Config, training: { names: readonly string[] }, done: number, secondsBefore: number): void {
+  /** For `start` of a session that goes on from here. */
+  state(): LogState {
+    return { pending: [...this.#meter.pending], skipped: this.skipped };
+  }
+
+  /** @param earlier iterations of earlier sessions, their wall clock and what their log left */
+  start(
+    config: Config,
+    training: { names: readonly string[] },
+    earlier: { iteration: number; seconds: number; log?: LogState },
+  ): void {
+    const { iteration: done, seconds: secondsBefore, log } = earlier;
+    this.#meter = new Meter(log?.pending);
+    this.skipped = log?.skipped ?? 0;
     const { max_iters, cam_iters, aff_label_switch_iter, samples_per_gpu } = config.train;
     // Lines of iterations that are about to be done again are dropped.
     this.#metrics = new MetricsLog(this.metricsPath, done);

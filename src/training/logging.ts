@@ -35,6 +35,8 @@ export interface Logger {
   info(message: string, ...values: unknown[]): void;
   warn(message: string, ...values: unknown[]): void;
   error(message: string, ...values: unknown[]): void;
+  /** To the file alone: for what the console gets from elsewhere. */
+  record(level: LogLevel, message: string): void;
   /** Makes room for a status line around every console line, until the returned function is called. */
   attach(line: StatusLine): () => void;
   /** Closes the file; later messages go to the console only. May be called twice. */
@@ -91,8 +93,11 @@ export function setupLogger(filename?: string, options: LoggerOptions = {}): Log
     }
   }
 
+  const lineOf = (level: LogLevel, text: string) =>
+    `${timestamp(new Date())} - ${LEVEL_NAMES[level]}: ${text}\n`;
+
   function write(level: LogLevel, message: string, values: unknown[]): void {
-    const line = `${timestamp(new Date())} - ${LEVEL_NAMES[level]}: ${format(message, ...values)}\n`;
+    const line = lineOf(level, format(message, ...values));
     if (reaches(level, fileFrom)) toFile(line);
     if (reaches(level, consoleFrom)) toConsole(line);
   }
@@ -102,6 +107,7 @@ export function setupLogger(filename?: string, options: LoggerOptions = {}): Log
     info: (message, ...values) => write('info', message, values),
     warn: (message, ...values) => write('warn', message, values),
     error: (message, ...values) => write('error', message, values),
+    record: (level, message) => toFile(lineOf(level, message)),
     attach(line) {
       statusLines.add(line);
       return () => {

@@ -5,9 +5,11 @@ import { workDirPaths } from '../config/work-dir.js';
 import { writeFileAtomic } from '../io/atomic.js';
 import { createEvalLoader, createTrainLoader } from '../loading/loader.js';
 import { type Device, setupSeed } from '../tensor/index.js';
-import { type Progress, resumeTraining, saveTraining, saveWeights } from './checkpoints.js';
+import { checkData } from './check-data.js';
+import { type Progress, saveTraining, saveWeights } from './checkpoints.js';
 import { breathe, Interrupt } from './interrupt.js';
 import type { TrainLog } from './log.js';
+import { keepBest, resumeFrom } from './resume.js';
 import { phaseOf } from './schedule.js';
 import { selectBest } from './selection.js';
 import { buildModel, buildOptimizer, loadPretrained, stepOptions } from './setup.js';
@@ -20,6 +22,8 @@ export interface TrainOptions {
   log: TrainLog;
   /** The last.pth to go on from. */
   resume?: string;
+  /** Where each value of the configuration comes from, for the copy in the work directory. */
+  sources?: Readonly<Record<string, string>>;
 }
 
 /** A step whose loss is NaN or infinite, under `train.non_finite: stop`. */
@@ -27,19 +31,36 @@ export class NonFiniteLoss extends Error {
   override readonly name = 'NonFiniteLoss';
 }
 
+/** A fault amid the work, by which last.pth was saved. */
+export class TrainingStopped extends Error {
+  override readonly name = 'TrainingStopped';
+
+  constructor(cause: unknown, iteration: number, last: string) {
+    super(
+      `${cause instanceof Error ? cause.message : String(cause)}\nTraining stopped after iteration ${iteration}, ` +
+        `which ${last} holds: mend this, then go on with --resume.`,
+      { cause },
+    );
+  }
+}
+
 /**
  * Trains as a configuration says: classification, then labels from maps, then labels from propagated maps; validates,
  * keeps the best, and can be interrupted and resumed at any step with the same result.
+ * Nothing is written before all that can be known then is checked.
+ * @throws UsageError for faults of data or checkpoint that show at the start, TrainingStopped for later ones
  * @returns what summary.json holds, or undefined when Ctrl-C stopped it
  */
 export async function train(config: Config, options: TrainOptions): Promise<Summary | undefined> {
   const { device, log } = options;
   const paths = workDirPaths(config);
   const { train: settings, val } = config;
+  const { resume } = options;
+  checkData(config);
   setupSeed(settings.seed);
 
   const model = buildModel(config, device).train();
-  if (!options.resume) log.info(loadPretrained(model, config).message);
+  if (!resume) log.info(loadPretrained(model, config).message);
   const optimizer = buildOptimizer(model, config);
   let progress: Progress = {
     iteration: 0,
@@ -48,9 +69,11 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
     best: undefined,
     seconds: 0,
   };
-  if (options.resume) {
-    progress = resumeTraining(options.resume, model, optimizer);
-    log.info(`Resumed from ${options.resume} at iteration ${progress.iteration}`);
+  if (resume) {
+    const resumed = resumeFrom(resume, config, model, optimizer);
+    progress = resumed.progress;
+    log.info(`Resumed from ${resume} at iteration ${progress.iteration}`);
+    for (const change of resumed.changes) log.warn(`Not as in ${resume}: ${change}`);
   }
 
   const loader = createTrainLoader(config, {
@@ -58,14 +81,18 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
     onWarning: (message) => log.warn(message),
   });
   const configYaml = dumpConfig(config);
+  writeFileAtomic(paths.config, dumpConfig(config, options.sources));
+  if (resume) progress = keepBest(progress, resume, paths.best);
   const step = stepOptions(config, device);
   const interrupt = new Interrupt();
   const startedAt = Date.now() - progress.seconds * 1000;
-  log.start(config, loader.dataset, progress.iteration, progress.seconds);
+  log.start(config, loader.dataset, progress);
+  const startedWith = progress.iteration;
+  let stepping = false;
 
   const save = () => {
     const seconds = (Date.now() - startedAt) / 1000;
-    progress = { ...progress, sampler: loader.position(), seconds };
+    progress = { ...progress, sampler: loader.position(), seconds, log: log.state() };
     saveTraining(paths.last, model, optimizer, progress, configYaml);
   };
 
@@ -80,12 +107,19 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
       const phase = phaseAt(progress.iteration);
       const batch = await loader.next();
       const logged = (progress.iteration + 1) % settings.log_iters === 0;
+      stepping = true;
       const result = trainStep(model, optimizer, batch, phase, step, logged);
+      stepping = false;
       if (!result.updated && settings.non_finite === 'stop') stopAtNonFinite(result.loss, batch.names);
       progress.iteration += 1;
       log.step(progress.iteration, result, logged);
       await breathe();
     }
+  } catch (error) {
+    // Outside of a step the weights are sound: a bad slice must not cost the hours before it.
+    if (stepping || progress.iteration === startedWith) throw error;
+    save();
+    throw new TrainingStopped(error, progress.iteration, paths.last);
   } finally {
     interrupt.close();
     await loader.close();

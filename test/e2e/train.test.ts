@@ -189,7 +189,7 @@ describe('exported maps', () => {
     ]);
     expect([cam.dtype, raw.dtype]).toEqual(['float32', 'float32']);
     expect(label).toMatchObject({ dtype: 'uint8', shape: [1], data: Uint8Array.of(Number(name.at(-1))) });
-    const [low, high] = [Math.min(...raw.data), Math.max(...(raw.data as Float32Array))];
+    const [low, high] = [Math.min(...(raw.data as Float32Array)), Math.max(...(raw.data as Float32Array))];
     expect(low).toBeGreaterThanOrEqual(0);
     expect(high).toBeLessThanOrEqual(1);
     const values = raw.data as Float32Array;

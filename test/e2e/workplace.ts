@@ -24,6 +24,8 @@ export interface Running {
   readonly ended: Promise<Ended>;
   /** Resolves when standard error contains `text`; rejects when the command ends before. */
   says(text: string): Promise<void>;
+  /** Sends a signal and waits for the end. */
+  signal(signal: NodeJS.Signals): Promise<Ended>;
 }
 
 /** Three iterations of classification, two with CAM labels, three with affinity labels; a run takes 2 to 4 s. */
@@ -162,5 +164,9 @@ function observe(child: ChildProcess): Running {
         reject(new Error(`Expected '${text}' on standard error but received:\n${stderr}`)),
       );
     });
-  return { child, ended, says };
+  const signal = (name: NodeJS.Signals) => {
+    child.kill(name);
+    return ended;
+  };
+  return { child, ended, says, signal };
 }
