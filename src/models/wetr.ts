@@ -73,6 +73,8 @@ export class WeTr {
       ...options,
     };
     const { stride, dropPath, numClasses, embeddingDim, pooling, headDropout } = this.options;
+    if (pooling !== 'gmp' && pooling !== 'gap')
+      throw new RangeError(`Expected pooling 'gmp' or 'gap' but received '${pooling}'`);
     this.#handle = native.wetrCreate(
       embedDims,
       depths,

@@ -27,6 +27,16 @@ function tensorsIn(value: unknown, found: Set<unknown>, isTensor: (v: unknown) =
   }
 }
 
+/** @throws TypeError for a promise, whose work would go on outside `where` */
+function refusePromise<T>(result: T, where: string): T {
+  if (!(result instanceof Promise)) return result;
+  result.catch(() => {});
+  throw new TypeError(
+    `Expected a synchronous function for ${where}() but received one that returns a promise; ` +
+      'await outside, or dispose() tensors yourself.',
+  );
+}
+
 /**
  * Runs `body` and frees every tensor made in it, except those in what it returns (arrays, maps and plain
  * objects are searched), which pass to the enclosing scope. Node frees garbage only when the event loop turns,
@@ -38,14 +48,7 @@ export function scope<T>(body: () => T): T {
   open.push(mine);
   let result: T;
   try {
-    result = body();
-    if (result instanceof Promise) {
-      result.catch(() => {});
-      throw new TypeError(
-        'Expected a synchronous function for scope() but received one that returns a promise; ' +
-          'await outside the scope, or dispose() tensors yourself.',
-      );
-    }
+    result = refusePromise(body(), 'scope');
   } catch (error) {
     open.pop();
     for (const tensor of mine) tensor.dispose();
@@ -62,12 +65,15 @@ export function scope<T>(body: () => T): T {
   return result;
 }
 
-/** Runs `body` without recording operations for backward(). */
+/**
+ * Runs `body` without recording operations for backward().
+ * @throws TypeError when `body` returns a promise: what it awaits would record again
+ */
 export function noGrad<T>(body: () => T): T {
   const before = native.isGradEnabled();
   native.setGradEnabled(false);
   try {
-    return body();
+    return refusePromise(body(), 'noGrad');
   } finally {
     native.setGradEnabled(before);
   }

@@ -145,5 +145,6 @@ describe('noGrad', () => {
 
   run('returns what the body returns', () => {
     expect(noGrad(() => 5)).toBe(5);
+    expect(() => noGrad(async () => 5)).toThrow(/^Expected a synchronous function for noGrad\(\)/);
   });
 });
