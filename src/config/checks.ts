@@ -43,10 +43,12 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
   },
 ];
 
-// The first stage's attention reduces its keys by an 8x8 convolution, so its grid must be that large.
+/** Pixels a side that the first stage needs: its attention reduces the keys by an 8x8 convolution. */
+export const smallestSide = (stride: readonly number[]): number => 7 * stride[0]! + 1;
+
 function smallestInput(scales: number[], cropSize: number, stride: number[]): string | undefined {
   const smallest = Math.min(...scales);
-  const needed = 7 * stride[0]! + 1;
+  const needed = smallestSide(stride);
   const side = Math.floor(smallest * cropSize);
   return side < needed
     ? expected(

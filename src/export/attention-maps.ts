@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { requireSize } from '../cam/image-size.js';
 import { multiScaleCam } from '../cam/multi-scale.js';
 import { type NpyDictValue, PyFloat, writeNpyDict } from '../io/npy-dict.js';
 import type { Batch } from '../loading/batch.js';
@@ -80,6 +81,7 @@ const array = (tensor: Tensor, image: number): NpyDictValue => {
 function computeMaps(model: WeTr, batch: Batch, options: ExportOptions): ExportedMap[] {
   const { height, width, names } = batch;
   const pixels = height * width;
+  requireSize(names[0]!, [height, width], options.scales, model.options.stride);
   const images = Tensor.from(batch.images, [names.length, 3, height, width]).to({ device: options.device });
   const attention = options.attnNpyDir !== undefined;
   const out = model.forward(images, { cls: true, affinity: attention, attention });

@@ -1,3 +1,4 @@
+import { requireSize } from '../cam/image-size.js';
 import { multiScaleCam } from '../cam/multi-scale.js';
 import type { Batch } from '../loading/batch.js';
 import type { EvalLoader } from '../loading/loader.js';
@@ -95,6 +96,8 @@ function scoreBatch(model: WeTr, batch: Batch, scores: Scores, options: Validate
   const { device } = options;
   const count = batch.names.length;
   const { height, width } = batch;
+  // At every scale, also where no map is scored: the export at the end needs them all.
+  requireSize(batch.names[0]!, [height, width], options.scales, model.options.stride);
   const host = Tensor.from(batch.images, [count, 3, height, width]);
   const images = device === 'cpu' ? host : host.to({ device });
   const labels = Tensor.from(batch.labels, [count, scores.numLabels]).to({ device });

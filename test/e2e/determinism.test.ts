@@ -1,0 +1,36 @@
+/** Same seed, same machine, same result, however many threads prepare the slices. */
+import { expect, it } from 'vitest';
+import { Workplace } from './workplace.js';
+
+const place = new Workplace().phantom();
+const config = place.config();
+const run = (workDir: string, ...args: string[]) =>
+  place.train('--config', config, '--work_dir', workDir, ...args).then(({ code, stderr }) => {
+    expect(code, stderr).toBe(0);
+    return workDir;
+  });
+
+/** All that a run leaves but clocks: log, last.pth (which counts seconds), and the paths in config.yaml. */
+function results(workDir: string): Map<string, string> {
+  const names = place.files(workDir).filter((name) => !/\.log$|last\.pth$|\.(yaml|json|jsonl)$/.test(name));
+  const files = names.map((name) => [name, place.read(workDir, name).toString('base64')] as const);
+  const summary = { ...place.json(workDir, 'summary.json'), seconds: 0 };
+  return new Map([
+    ...files,
+    ['metrics', JSON.stringify(place.metrics(workDir))],
+    ['summary', JSON.stringify(summary)],
+  ]);
+}
+
+/** Names of what is not the same: long contents are no use in a message. */
+const differences = (a: Map<string, string>, b: Map<string, string>) =>
+  [...new Set([...a.keys(), ...b.keys()])].filter((name) => a.get(name) !== b.get(name));
+
+it('a seed decides every byte of weights, maps and scores, for any number of workers', async () => {
+  const first = results(await run('first'));
+  expect([...first.keys()].filter((name) => name.endsWith('.pth'))).toHaveLength(3);
+  expect(differences(first, results(await run('again')))).toEqual([]);
+  const workers = ['--set', 'train.num_workers=2', '--set', 'dataset.cache_bytes=0'];
+  expect(differences(first, results(await run('workers', ...workers)))).toEqual([]);
+  expect(differences(first, results(await run('other', '--seed', '2')))).toContain('checkpoints/best.pth');
+});
