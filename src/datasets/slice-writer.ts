@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, writ
 import { join } from 'node:path';
 import { UsageError } from '../config/errors.js';
 import { fileAccessError } from '../io/file-error.js';
+import { makeFolder } from '../io/make-folder.js';
 import { encodeNpy } from '../io/npy.js';
 
 /** Subfolders of a dataset, in the order in which they become visible: images last. */
@@ -45,7 +46,7 @@ export class SliceWriter {
     try {
       // Left behind by a run that was killed.
       rmSync(this.#staging, { recursive: true, force: true });
-      this.#madeOutDir = mkdirSync(outDir, { recursive: true }) !== undefined;
+      this.#madeOutDir = makeFolder(outDir) !== undefined;
       for (const part of PARTS) mkdirSync(join(this.#staging, part), { recursive: true });
     } catch (error) {
       throw new UsageError(messageOf(fileAccessError(error, 'write', outDir)), { cause: error });

@@ -86,7 +86,9 @@ export async function exportSplit(config: Config, options: ExportSplitOptions): 
   const interrupt = new Interrupt('Stopping after this map');
   let progress: ProgressReporter | undefined;
   try {
-    for (const folder of Object.values(folders)) if (folder) makeWritable(folder);
+    makeWritable(folders.outputDir, options.outputDir && '--output_dir');
+    makeWritable(folders.camNpyDir, options.camNpyDir && '--cam_npy_dir');
+    if (attnNpyDir) makeWritable(attnNpyDir, '--attn_npy_dir');
     const finished = new FinishedMaps(folders, await fingerprint(config, checkpoint), options.overwrite);
     log.info(
       '%s',

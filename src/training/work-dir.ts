@@ -1,7 +1,8 @@
-import { accessSync, constants, mkdirSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { UsageError } from '../config/errors.js';
 import { removeAbandoned } from '../io/atomic.js';
+import { makeFolder } from '../io/make-folder.js';
 
 /** The nearest folder that exists, for a message that names the real obstacle. */
 function nearestExisting(path: string): string {
@@ -14,17 +15,24 @@ function nearestExisting(path: string): string {
   }
 }
 
-/** Makes a folder, or clears it of what a killed run left half-written. @throws UsageError when it cannot be written */
-export function makeWritable(folder: string): void {
+/**
+ * Makes a folder, or clears it of what a killed run left half-written.
+ * @param flag the one that names another folder
+ * @throws UsageError when it cannot be made or written
+ */
+export function makeWritable(folder: string, flag = '--work_dir'): void {
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     accessSync(folder, constants.W_OK);
     removeAbandoned(folder);
   } catch (cause) {
-    const where = nearestExisting(folder);
+    const code = (cause as NodeJS.ErrnoException).code ?? '';
+    const isFile = code === 'EEXIST' || code === 'ENOTDIR';
     throw new UsageError(
-      `Expected a folder that can be written for ${folder} but ${where} refused it ` +
-        `(${(cause as NodeJS.ErrnoException).code}). Choose another with --work_dir, or change its permissions.`,
+      `Expected a folder that can be written for ${folder} but ${nearestExisting(folder)} ` +
+        `${isFile ? 'is a file' : `refused it (${code})`}. Choose another with ${flag}` +
+        `${isFile ? '' : ', or change its permissions'}.`,
+      { cause },
     );
   }
 }
