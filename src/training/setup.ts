@@ -5,7 +5,7 @@ import { readWeightFile } from '../io/weight-file.js';
 import { convertPretrained } from '../models/pretrained.js';
 import { WeTr } from '../models/wetr.js';
 import { PolyWarmupAdamW } from '../optim/poly-warmup-adamw.js';
-import type { Device } from '../tensor/index.js';
+import type { Device, RawTensor } from '../tensor/index.js';
 import type { StepOptions } from './step.js';
 
 /** The model that a configuration describes, freshly initialised. */
@@ -40,10 +40,18 @@ export function loadPretrained(model: WeTr, config: Config): { loaded: boolean; 
     };
   }
   const state = model.stateDict();
-  const encoder = convertPretrained(readWeightFile(path), path);
-  for (const [entry, tensor] of encoder) state.set(`encoder.${entry}`, tensor);
+  for (const [entry, tensor] of readPretrained(path)) state.set(`encoder.${entry}`, tensor);
   model.loadStateDict(state, path);
   return { loaded: true, message: `Encoder starts from ImageNet weights: ${path}` };
+}
+
+function readPretrained(path: string): Map<string, RawTensor> {
+  const weights = readWeightFile(path);
+  try {
+    return convertPretrained(weights, path);
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message}. See pretrained/README.md.`, { cause: error });
+  }
 }
 
 /** The original's four groups: encoder, frozen encoder norms, and the two heads at ten times the rate. */

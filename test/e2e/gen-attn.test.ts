@@ -240,6 +240,12 @@ describe('faults', () => {
     );
   });
 
+  it('a folder that cannot be made', async () => {
+    const { code, stderr } = await genAttn('--output_dir', `${config}/maps`);
+    expect(code).toBe(2);
+    expect(stderr).toContain(`for ${config}/maps but ${config} is a file. Choose another with --output_dir.`);
+  });
+
   it('a damaged one too', async () => {
     for (const name of ['bad_truncated.pth', 'legacy_nonzip.pth', 'bad_malicious.pth']) {
       const fixture = new URL(`../fixtures/io/${name}`, import.meta.url);
