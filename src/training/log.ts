@@ -38,8 +38,9 @@ class Meter {
     this.#steps.push({ loss, clsLoss, segLoss, affLoss });
   }
   take(): Losses {
+    // Of no steps, all of them skipped, there is no mean: NaN here, null in metrics.jsonl.
     const mean = (name: keyof Losses) =>
-      this.#steps.reduce((sum, step) => sum + step[name], 0) / Math.max(this.#steps.length, 1);
+      this.#steps.reduce((sum, step) => sum + step[name], 0) / this.#steps.length;
     const means = Object.fromEntries(LOSSES.map((name) => [name, mean(name)])) as Losses;
     this.#steps = [];
     return means;

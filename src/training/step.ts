@@ -72,8 +72,16 @@ function pixelLosses(seg: Tensor, affinity: Tensor, pixels: PixelLabels, batch: 
   };
 }
 
+/** Buffers of the model with copies: a forward pass in train mode moves batch-norm statistics. */
+function statisticsOf(model: WeTr): [own: Tensor, before: Tensor][] {
+  const parameters = model.parameters();
+  const buffers = [...model.state()].filter(([name]) => !parameters.has(name));
+  return buffers.map(([, own]) => [own, own.clone()]);
+}
+
 /**
  * One training step: forward, losses of the phase, backward, update. Leaves no tensor behind.
+ * A loss that is not finite leaves the model as it was.
  * In the classification phase the decoder does not run; its weights still decay, as in the original.
  */
 export function trainStep(
@@ -91,6 +99,7 @@ export function trainStep(
     const images = onDevice(Tensor.from(batch.images, [count, 3, batch.height, batch.width]));
     const labels = onDevice(Tensor.from(batch.labels, [count, batch.labels.length / count]));
 
+    const statistics = phase === 'cls' ? [] : statisticsOf(model);
     const pixels = phase === 'cls' ? undefined : camLabels(model, images, labels, batch, phase, options);
     const out = model.forward(images, {
       cls: true,
@@ -118,6 +127,9 @@ export function trainStep(
       optimizer.zeroGrad();
       loss.backward();
       optimizer.step();
+    } else {
+      // One NaN would stay in them for ever, and with it in every segmentation.
+      for (const [own, before] of statistics) own.copy_(before);
     }
     return { ...result, loss: total, segAgreement, updated };
   });

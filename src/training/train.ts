@@ -26,7 +26,7 @@ export interface TrainOptions {
   sources?: Readonly<Record<string, string>>;
 }
 
-/** A step whose loss is NaN or infinite, under `train.non_finite: stop`. */
+/** A loss that is NaN or infinite: of a step, under `train.non_finite: stop`, or of a validation. */
 export class NonFiniteLoss extends Error {
   override readonly name = 'NonFiniteLoss';
 }
@@ -117,7 +117,8 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
     }
   } catch (error) {
     // Outside of a step the weights are sound: a bad slice must not cost the hours before it.
-    if (stepping || progress.iteration === startedWith) throw error;
+    const isSound = !stepping && !(error instanceof NonFiniteLoss);
+    if (!isSound || progress.iteration === startedWith) throw error;
     save();
     throw new TrainingStopped(error, progress.iteration, paths.last);
   } finally {
@@ -158,6 +159,11 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
       onProgress: (done, total) => log.validating(done, total),
     }).finally(() => evalLoader.close());
     if (!scores) return;
+    if (!Number.isFinite(scores.loss))
+      throw new NonFiniteLoss(
+        `The validation loss of iteration ${iteration} is ${scores.loss}: the weights are no longer finite. ` +
+          'Lower optimizer.learning_rate and train anew.',
+      );
     progress.validated = iteration;
     log.validation(iteration, scores);
     const better = selectBest(progress.best, iteration, phaseAt(iteration - 1), scores);

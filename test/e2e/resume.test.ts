@@ -1,5 +1,5 @@
 /** Ctrl-C and --resume: a run that was stopped anywhere ends as one that was not. */
-import { copyFileSync, existsSync, mkdirSync, watch, writeFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, existsSync, mkdirSync, watch, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readCheckpoint } from '../../src/io/checkpoint.js';
 import { type Running, Workplace } from './workplace.js';
@@ -116,6 +116,19 @@ describe('a run stopped by Ctrl-C and resumed equals one that was not', () => {
     expect(place.metrics('validating').filter(({ kind }) => kind === 'validation')).toEqual([]);
     await finish('validating');
     expectWhole('validating');
+  });
+});
+
+describe('a run that was killed', () => {
+  it('goes on from its last validation and ends the same', async () => {
+    const running = start('killed');
+    await running.says('Iter: 8; phase: affinity labels');
+    expect(await running.signal('SIGKILL')).toMatchObject({ code: null, signal: 'SIGKILL' });
+    expect([5, 10]).toContain(progress('killed').validated);
+    // A line of a later iteration, and one that was cut short.
+    appendFileSync(place.path('killed', 'metrics.jsonl'), '{"kind":"train","iteration":11}\n{"kind":"tr');
+    await finish('killed');
+    expectWhole('killed');
   });
 });
 
