@@ -24,5 +24,9 @@ export class Interrupt {
   }
 }
 
-/** Lets signals, loader messages and logs through between two steps. */
-export const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+/**
+ * Lets signals, loader messages and logs through between two steps. Immediates run right after the event loop has
+ * looked for signals: the second one is behind a look that came after the step, wherever in the loop that ran.
+ */
+export const breathe = (): Promise<void> =>
+  new Promise((resolve) => setImmediate(() => setImmediate(resolve)));

@@ -119,6 +119,13 @@ describe('a run stopped by Ctrl-C and resumed equals one that was not', () => {
   });
 });
 
+it('Ctrl-C stops after the step that is under way, not after the next', async () => {
+  // A step of a second or more, so that the signal comes amid the first.
+  const running = start('long', '--crop_size', '320', '--set', 'train.samples_per_gpu=8');
+  await running.says('Training mit_b0');
+  expect((await interrupt(running, 'long')).iteration).toBe(1);
+});
+
 describe('a run that was killed', () => {
   it('goes on from its last validation and ends the same', async () => {
     const running = start('killed');
