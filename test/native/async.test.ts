@@ -135,7 +135,9 @@ describe('predictAsync', () => {
 
   it('does not change the caller’s gradient mode, nor takes it over', async () => {
     const input = images(64);
-    const pending = noGrad(() => predict(input));
+    native.setGradEnabled(false);
+    const pending = predict(input);
+    native.setGradEnabled(true);
     expect(native.isGradEnabled()).toBe(true);
     const outputs = await pending;
     expect(native.isGradEnabled()).toBe(true);
