@@ -1,25 +1,12 @@
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { Warn } from '../datasets/dataset.js';
 import type { Batch, BatchTask, BuilderSettings } from './batch.js';
 import { reviveError, type WorkerMessage } from './messages.js';
+import { workerFile } from './worker-file.js';
 
 interface Waiting {
   resolve(batches: Batch[]): void;
   reject(error: Error): void;
-}
-
-/** Worker threads run compiled JavaScript: from src/ (as tests do) the one of dist/ is used. */
-function workerFile(): URL {
-  const own = new URL('./worker.js', import.meta.url);
-  const file = import.meta.url.endsWith('.ts') ? new URL(own.href.replace('/src/', '/dist/')) : own;
-  if (!existsSync(fileURLToPath(file))) {
-    throw new Error(
-      `Expected the compiled ${fileURLToPath(file)} but received nothing: run \`npm run build:ts\` first.`,
-    );
-  }
-  return file;
 }
 
 /** Threads that build batches. They keep the process alive only while somebody waits for one (`hold`). */
@@ -30,7 +17,7 @@ export class WorkerPool {
   #failure: Error | undefined;
 
   constructor(settings: BuilderSettings, count: number, warn: Warn) {
-    const file = workerFile();
+    const file = workerFile('./worker.js', import.meta.url);
     const workerData: BuilderSettings = { ...settings, cacheBytes: Math.floor(settings.cacheBytes / count) };
     this.#workers = Array.from({ length: count }, () => {
       // The command line's own Node flags (test runners', debuggers') are not the worker's.

@@ -1,22 +1,9 @@
-import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { FileAccessError, FileFormatError } from '../io/file-error.js';
+import { workerFile } from '../loading/worker-file.js';
 import type { RawTensor } from '../tensor/dtypes.js';
 import type { ErrorFields, WeightsAnswer } from './weights-worker.js';
-
-/** Worker threads run compiled JavaScript: from src/ (as tests do) the one of dist/ is used. */
-function workerFile(): URL {
-  const own = new URL('./weights-worker.js', import.meta.url);
-  const file = import.meta.url.endsWith('.ts') ? new URL(own.href.replace('/src/', '/dist/')) : own;
-  if (!existsSync(fileURLToPath(file))) {
-    throw new Error(
-      `Expected the compiled ${fileURLToPath(file)} but received nothing: run \`npm run build:ts\` first.`,
-    );
-  }
-  return file;
-}
 
 /** The reader's error with its class, so that `instanceof` holds on both sides of the thread. */
 function revive({ name, message, path, code }: ErrorFields): Error {
@@ -34,7 +21,10 @@ function revive({ name, message, path, code }: ErrorFields): Error {
  */
 export async function loadCheckpoint(path: string): Promise<Map<string, RawTensor>> {
   // The command line's own Node flags (test runners', debuggers') are not the worker's.
-  const worker = new Worker(workerFile(), { workerData: resolve(path), execArgv: [] });
+  const worker = new Worker(workerFile('./weights-worker.js', import.meta.url), {
+    workerData: resolve(path),
+    execArgv: [],
+  });
   const answer = await new Promise<WeightsAnswer>((answered, failed) => {
     worker.once('message', answered);
     worker.once('error', failed);
