@@ -7,13 +7,32 @@ import { parseArgs } from 'node:util';
 import { formatTable } from '../dist/export/table.js';
 import * as workloads from './workloads.mjs';
 
-const { values: options } = parseArgs({
-  options: {
-    json: { type: 'boolean', default: false },
-    threads: { type: 'string' },
-    runs: { type: 'string', default: '5' },
-  },
-});
+const HELP = `Usage: npm run bench -- [--json] [--threads N] [--runs N]
+
+Seconds of each training phase, of export and of validation (crop 320, batch 4, mit_b1, float32, CPU).
+Example: npm run -s bench -- --json --threads 2 > bench.json`;
+
+function readOptions() {
+  try {
+    return parseArgs({
+      options: {
+        help: { type: 'boolean', default: false },
+        json: { type: 'boolean', default: false },
+        threads: { type: 'string' },
+        runs: { type: 'string', default: '5' },
+      },
+    }).values;
+  } catch (error) {
+    process.stderr.write(`Error: ${error.message}\n${HELP}\n`);
+    process.exit(2);
+  }
+}
+
+const options = readOptions();
+if (options.help) {
+  process.stdout.write(`${HELP}\n`);
+  process.exit(0);
+}
 
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 
