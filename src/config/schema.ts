@@ -86,7 +86,7 @@ const train = {
   cam_iters: int(0).describe('Iterations of classification only, before CAM labels are used.'),
   eval_iters: int(1).describe('Validation and a checkpoint every so many iterations.'),
   log_iters: int(1).default(200).describe('A log line every so many iterations.'),
-  num_workers: int(0).default(4).describe('Slices that are prepared at the same time.'),
+  num_workers: int(0).default(4).describe('Threads that prepare batches, at most one for each core.'),
   seed: int(0, 2 ** 32 - 1)
     .default(1)
     .describe('Of every random draw; 1 in the original.'),
