@@ -1,3 +1,5 @@
+import type { Config } from '../config/schema.js';
+
 /** The three phases of AFA training. */
 export type Phase = 'cls' | 'cam' | 'affinity';
 
@@ -10,3 +12,7 @@ export function phaseOf(iteration: number, camIters: number, switchIter: number)
   if (iteration <= camIters) return 'cls';
   return iteration > switchIter ? 'affinity' : 'cam';
 }
+
+/** `phaseOf` by the configuration's `train` section. */
+export const phaseAt = (iteration: number, train: Config['train']): Phase =>
+  phaseOf(iteration, train.cam_iters, train.aff_label_switch_iter);

@@ -1,0 +1,110 @@
+import { dumpConfig } from '../config/resolve.js';
+import type { Config } from '../config/schema.js';
+import { workDirPaths } from '../config/work-dir.js';
+import { writeFileAtomic } from '../io/atomic.js';
+import { createTrainLoader, type TrainLoader } from '../loading/loader.js';
+import type { WeTr } from '../models/wetr.js';
+import type { PolyWarmupAdamW } from '../optim/poly-warmup-adamw.js';
+import { type Device, setupSeed } from '../tensor/index.js';
+import { checkData } from './check-data.js';
+import { type Progress, saveTraining } from './checkpoints.js';
+import { Interrupt } from './interrupt.js';
+import type { TrainLog } from './log.js';
+import { keepBest, resumeFrom } from './resume.js';
+import { buildModel, buildOptimizer, loadPretrained } from './setup.js';
+
+export interface TrainOptions {
+  device: Device;
+  log: TrainLog;
+  /** The last.pth to go on from. */
+  resume?: string;
+  /** Where each value of the configuration comes from, for the copy in the work directory. */
+  sources?: Readonly<Record<string, string>>;
+}
+
+const FRESH: Progress = {
+  iteration: 0,
+  validated: 0,
+  sampler: { epoch: 0, cursor: 0 },
+  best: undefined,
+  seconds: 0,
+};
+
+/**
+ * One sitting of a training run: everything that its loop works on, made once, and how it is saved.
+ * Opening one checks all that can be known before anything is written.
+ */
+export class TrainSession {
+  readonly paths: ReturnType<typeof workDirPaths>;
+  readonly model: WeTr;
+  readonly optimizer: PolyWarmupAdamW;
+  readonly loader: TrainLoader;
+  readonly interrupt: Interrupt;
+  readonly device: Device;
+  readonly log: TrainLog;
+  progress: Progress;
+  /** Iterations done before this sitting. */
+  readonly startedWith: number;
+  readonly #startedAt: number;
+  readonly #configYaml: string;
+
+  /** @throws UsageError for faults of data or checkpoint that show at the start */
+  constructor(
+    readonly config: Config,
+    options: TrainOptions,
+  ) {
+    const { device, log, resume, sources } = options;
+    this.device = device;
+    this.log = log;
+    this.paths = workDirPaths(config);
+    checkData(config);
+    setupSeed(config.train.seed);
+
+    this.model = buildModel(config, device).train();
+    if (!resume) log.info(loadPretrained(this.model, config).message);
+    this.optimizer = buildOptimizer(this.model, config);
+    this.progress = resume ? this.#resume(resume) : { ...FRESH };
+    this.loader = createTrainLoader(config, {
+      startPosition: this.progress.sampler,
+      onWarning: (message) => log.warn(message),
+    });
+
+    this.#configYaml = dumpConfig(config);
+    writeFileAtomic(this.paths.config, dumpConfig(config, sources));
+    if (resume) this.progress = keepBest(this.progress, resume, this.paths.best);
+    this.interrupt = new Interrupt();
+    this.startedWith = this.progress.iteration;
+    this.#startedAt = Date.now() - this.progress.seconds * 1000;
+    log.start(config, this.loader.dataset, this.progress);
+  }
+
+  /** Wall clock of the run, all its sittings together. */
+  get seconds(): number {
+    return (Date.now() - this.#startedAt) / 1000;
+  }
+
+  /** Writes last.pth, from which the run goes on as if it had not stopped. */
+  save(): void {
+    const sampler = this.loader.position();
+    this.progress = { ...this.progress, sampler, seconds: this.seconds, log: this.log.state() };
+    saveTraining(this.paths.last, this.model, this.optimizer, this.progress, this.#configYaml);
+  }
+
+  /** Ends signals and loader; model and optimizer stay. */
+  async close(): Promise<void> {
+    this.interrupt.close();
+    await this.loader.close();
+  }
+
+  dispose(): void {
+    this.model.dispose();
+    this.optimizer.dispose();
+  }
+
+  #resume(path: string): Progress {
+    const { progress, changes } = resumeFrom(path, this.config, this.model, this.optimizer);
+    this.log.info(`Resumed from ${path} at iteration ${progress.iteration}`);
+    for (const change of changes) this.log.warn(`Not as in ${path}: ${change}`);
+    return progress;
+  }
+}

@@ -1,0 +1,45 @@
+import { createEvalLoader } from '../loading/loader.js';
+import { saveWeights } from './checkpoints.js';
+import { NonFiniteLoss } from './faults.js';
+import { phaseAt } from './schedule.js';
+import { selectBest } from './selection.js';
+import type { TrainSession } from './session.js';
+import { validate } from './validate.js';
+
+/** Whether a validation belongs after `iteration` iterations and was not finished yet. */
+export function isValidationDue({ config, progress }: TrainSession): boolean {
+  const { iteration, validated } = progress;
+  const { eval_iters, max_iters } = config.train;
+  return (
+    iteration > 0 && validated !== iteration && (iteration === max_iters || iteration % eval_iters === 0)
+  );
+}
+
+/**
+ * Saves the iteration's weights, scores them on the validation split and keeps them as best.pth when they are.
+ * Leaves `progress.validated` behind when Ctrl-C comes in between: a resumed run validates first.
+ * @throws NonFiniteLoss when the weights give no finite loss
+ */
+export async function validateAndKeepBest(session: TrainSession): Promise<void> {
+  const { config, model, device, log, paths, progress, interrupt } = session;
+  const { iteration } = progress;
+  saveWeights(model, paths.iteration(iteration));
+  const evalLoader = createEvalLoader(config, config.val.split);
+  const scores = await validate(model, evalLoader, {
+    device,
+    scales: config.cam.scales,
+    numClasses: config.dataset.num_classes,
+    cam: config.val.cam,
+    stopWhen: () => interrupt.asked !== undefined,
+    onProgress: (done, total) => log.validating(done, total),
+  }).finally(() => evalLoader.close());
+  if (!scores) return;
+  if (!Number.isFinite(scores.loss)) throw NonFiniteLoss.ofValidation(iteration, scores.loss);
+  progress.validated = iteration;
+  log.validation(iteration, scores);
+  const better = selectBest(progress.best, iteration, phaseAt(iteration - 1, config.train), scores);
+  if (!better) return;
+  progress.best = better.best;
+  saveWeights(model, paths.best);
+  log.info(`New best checkpoint: ${better.reason}`);
+}
