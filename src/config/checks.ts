@@ -35,6 +35,24 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
     fault: smallestInput,
   },
   {
+    keys: ['dataset.split.train', 'dataset.split.val', 'dataset.split.test', 'dataset.split.by'],
+    fault: (train: number, val: number, test: number, by: string) =>
+      by === 'patient' && Math.abs(train + val + test - 1) > 1e-6
+        ? expected('shares train, val and test that add up to 1', 'dataset.split', [train, val, test])
+        : undefined,
+  },
+  {
+    keys: ['dataset.split.by', 'dataset.split.file'],
+    fault: (by: string, file: string | undefined) =>
+      (by === 'file') === (file !== undefined)
+        ? undefined
+        : expected(
+            by === 'file' ? 'a JSON file in dataset.split.file' : `no dataset.split.file beside by: ${by}`,
+            'dataset.split',
+            file,
+          ),
+  },
+  {
     keys: ['dataset.name_list_dir', 'dataset.name'],
     fault: (folder: string | undefined, name: string) =>
       folder === undefined && familyOf(name).needsNameLists

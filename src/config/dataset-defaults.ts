@@ -63,6 +63,16 @@ interface DerivedDefault {
 /** Computed in this order, each only where the key is absent and what it needs is sound. */
 export const DERIVED_DEFAULTS: readonly DerivedDefault[] = [
   { key: 'dataset.masks_dir', from: ['dataset.name', 'dataset.root_dir'], compute: masksDir },
+  {
+    key: 'dataset.split.by',
+    from: ['dataset.split.file'],
+    compute: (file: string | undefined) => (file === undefined ? 'index' : 'file'),
+  },
+  {
+    key: 'dataset.strict_split',
+    from: ['dataset.split.by'],
+    compute: (by: string) => by !== 'index',
+  },
   { key: 'work_dir.dir', from: ['dataset.name'], compute: (name: string) => `work_dir_${name}` },
   {
     key: 'backbone.pretrained_path',

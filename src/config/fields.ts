@@ -38,6 +38,21 @@ export function text(what: string) {
   return z.string({ error: what }).trim().min(1, { error: what });
 }
 
+/** A regular expression that holds one group. */
+export function pattern(what: string) {
+  return z.string({ error: what }).refine(
+    (source) => {
+      try {
+        // An alternative that matches nothing tells how many groups there are.
+        return new RegExp(`${source}|`, 'u').exec('')!.length > 1;
+      } catch {
+        return false;
+      }
+    },
+    { error: what },
+  );
+}
+
 export function oneOf<const T extends readonly [string, ...string[]]>(names: T) {
   return z.enum(names, { error: orList(names) });
 }

@@ -3,7 +3,7 @@
  * `dataset-defaults.ts` fills the keys whose default depends on other keys; those have none here.
  */
 import { z } from 'zod';
-import { bool, fraction, int, list, num, oneOf, pair, text } from './fields.js';
+import { bool, fraction, int, list, num, oneOf, pair, pattern, text } from './fields.js';
 
 export const BACKBONES = ['mit_b0', 'mit_b1', 'mit_b2', 'mit_b3', 'mit_b4', 'mit_b5'] as const;
 
@@ -36,6 +36,25 @@ const backbone = {
   comments: z.string({ error: 'a text' }).nullable().default(null).describe('For people; never read.'),
 };
 
+const share = (value: number) => num(0, 1).default(value);
+
+const split = {
+  by: oneOf(['index', 'patient', 'file']).describe(
+    'index: dataset.slice_split; patient: by the shares below; file: as written there. ' +
+      'Default: file where one is given, else index.',
+  ),
+  file: text('the path of a JSON file')
+    .optional()
+    .describe('{"train": [...], "val": [...]}: names of slices or of patients.'),
+  train: share(0.8).describe('by: patient. Share of the slices; the three add up to 1.'),
+  val: share(0.2),
+  test: share(0),
+  seed: int(0, 2 ** 32 - 1)
+    .default(1)
+    .describe('by: patient. Of the random order of patients.'),
+  stratify: bool().default(true).describe('by: patient. Keep the share of positive slices alike.'),
+};
+
 const dataset = {
   name: text('the name of a dataset').describe('Default: inferred from root_dir, and said.'),
   root_dir: text('the path of a data folder').describe('Slices ({name}_{label}.npy) or images.'),
@@ -47,6 +66,13 @@ const dataset = {
     .refine(([valStart, trainStart]) => valStart < trainStart, { error: splitWhat })
     .optional()
     .describe('Medical sets: sorted slices [val_start, train_start) validate, later ones train.'),
+  split: section(split),
+  strict_split: bool().describe(
+    'Refuse splits with one patient on both sides. Default: true for every form but by index, which only warns.',
+  ),
+  patient_pattern: pattern('a regular expression with one group, the patient')
+    .optional()
+    .describe("Reads the patient from a slice's name. Default: all before _{slice}_{label}."),
   num_classes: int(2, 255).describe('Classes, background included. Masks are uint8.'),
   crop_size: int(64).default(320).describe('Side of the square training crop, pixels.'),
   resize_range: pair(num(0, undefined, true), 'two sizes in pixels')

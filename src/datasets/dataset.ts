@@ -15,6 +15,8 @@ export interface Dataset {
   readonly numClasses: number;
   /** Whether at least one sample of this split has a mask. */
   readonly hasMasks: boolean;
+  /** Whose image each sample is, where names tell it. Absent: every image is a case of its own. */
+  readonly patients?: readonly (string | undefined)[];
   /** Multi-hot image-level label of sample `index`, [numClasses - 1]. */
   label(index: number): Uint8Array;
   readImage(index: number): PixelImage | Promise<PixelImage>;

@@ -6,12 +6,13 @@ import { dirname, join } from 'node:path';
 import { UsageError } from '../config/errors.js';
 import { type TrainItem, trainItem } from '../loading/items.js';
 import { type AugmentOptions, normalizeImage } from '../loading/transforms.js';
-import type { Dataset, Warn } from './dataset.js';
+import type { Dataset, DatasetConfig, Warn } from './dataset.js';
+import { PATIENT_PATTERN, patientsOf } from './patients.js';
 import { readMaskFile, readPixels } from './pixels.js';
 import { registerDataset } from './register.js';
 import { MASK_IGNORE, type Mask, type PixelImage, type RgbImage, type Sample, toRgb } from './sample.js';
+import { selectSplit } from './select-split.js';
 import { EXTENSION, listMasks, listSlices, loadClsLabelsFromFilenames, OWN_DATA } from './slice-files.js';
-import { splitByIndex } from './splits.js';
 
 export { loadClsLabelsFromFilenames, loadSliceList } from './slice-files.js';
 
@@ -28,6 +29,10 @@ export interface MedicalSliceOptions {
   split?: string;
   /** [val_start, train_start]: see `splitByIndex`. */
   sliceSplit: readonly [number, number];
+  /** Another way to split; see `selectSplit`. */
+  splitRules?: DatasetConfig['split'];
+  /** Regular expression whose first group is the patient. Default: all but slice number and label. */
+  patientPattern?: string | undefined;
   /** Classes, background included. Default 2. */
   numClasses?: number;
   /** Folder of masks, named as their slices; need not exist. Default `masks` beside `rootDir`. */
@@ -44,6 +49,7 @@ export class MedicalSliceDataset implements Dataset {
   readonly names: readonly string[];
   readonly numClasses: number;
   readonly hasMasks: boolean;
+  readonly patients: readonly (string | undefined)[];
   readonly rootDir: string;
   readonly #masksDir: string;
   readonly #ignoreIndex: number;
@@ -53,12 +59,19 @@ export class MedicalSliceDataset implements Dataset {
 
   constructor(options: MedicalSliceOptions) {
     const { rootDir, split = 'train', sliceSplit, numClasses = 2, remedy = OWN_DATA } = options;
+    const { splitRules, patientPattern = PATIENT_PATTERN } = options;
     const slices = listSlices(rootDir, remedy);
-    const files = splitByIndex(slices, split, sliceSplit, rootDir);
+    const labels = (files: readonly string[]) => loadClsLabelsFromFilenames(files, numClasses, rootDir);
+    // Only a stratified split looks at labels outside of its own part.
+    const all = splitRules?.by === 'patient' ? labels(slices) : undefined;
+    const names = slices.map((file) => file.slice(0, -EXTENSION.length));
+    const rules = { sliceSplit, split: splitRules, patientPattern };
     this.rootDir = rootDir;
     this.numClasses = numClasses;
-    this.#labels = loadClsLabelsFromFilenames(files, numClasses, rootDir);
-    this.names = [...this.#labels.keys()];
+    this.names = selectSplit(names, (name) => all!.get(name)!.includes(1), split, rules, rootDir);
+    this.patients = patientsOf(this.names, patientPattern);
+    const files = this.names.map((name) => name + EXTENSION);
+    this.#labels = labels(files);
     this.#masksDir = options.masksDir ?? join(dirname(rootDir), 'masks');
     this.#ignoreIndex = options.ignoreIndex ?? MASK_IGNORE;
     this.#warn = options.warn ?? ignoreWarning;
@@ -164,12 +177,15 @@ export interface MedicalDataset {
   title: string;
   /** Split when the config gives none. */
   sliceSplit: readonly [number, number];
+  /** How names tell the patient, where that is not `PATIENT_PATTERN`. */
+  patientPattern?: string;
   /** What to do when `rootDir` holds no slices: where they come from, and the command that makes them. */
   remedy(rootDir: string): string;
 }
 
 /** Registers a dataset of medical slices: all that a new one needs. */
-export function registerMedicalDataset({ name, title, sliceSplit, remedy }: MedicalDataset): void {
+export function registerMedicalDataset(dataset: MedicalDataset): void {
+  const { name, title, sliceSplit, patientPattern, remedy } = dataset;
   registerDataset({
     name,
     title,
@@ -179,6 +195,8 @@ export function registerMedicalDataset({ name, title, sliceSplit, remedy }: Medi
         masksDir: config.masks_dir,
         split,
         sliceSplit: config.slice_split ?? sliceSplit,
+        splitRules: config.split,
+        patientPattern: config.patient_pattern ?? patientPattern,
         numClasses: config.num_classes,
         ignoreIndex: config.ignore_index,
         remedy: remedy(config.root_dir),

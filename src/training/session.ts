@@ -1,6 +1,7 @@
 import { dumpConfig } from '../config/resolve.js';
 import type { Config } from '../config/schema.js';
 import { workDirPaths } from '../config/work-dir.js';
+import { leakage, type SplitReport, splitLine } from '../datasets/split-report.js';
 import { writeFileAtomic } from '../io/atomic.js';
 import { createTrainLoader, type TrainLoader } from '../loading/loader.js';
 import type { WeTr } from '../models/wetr.js';
@@ -42,6 +43,7 @@ export class TrainSession {
   readonly interrupt: Interrupt;
   readonly device: Device;
   readonly log: TrainLog;
+  readonly splits: SplitReport;
   progress: Progress;
   /** Iterations done before this sitting. */
   readonly startedWith: number;
@@ -57,7 +59,7 @@ export class TrainSession {
     this.device = device;
     this.log = log;
     this.paths = workDirPaths(config);
-    checkData(config);
+    this.splits = checkData(config);
     setupSeed(config.train.seed);
 
     this.model = buildModel(config, device).train();
@@ -75,6 +77,7 @@ export class TrainSession {
     this.interrupt = new Interrupt();
     this.startedWith = this.progress.iteration;
     this.#startedAt = Date.now() - this.progress.seconds * 1000;
+    this.#describeSplits();
     log.start(config, this.loader.dataset, this.progress);
   }
 
@@ -99,6 +102,14 @@ export class TrainSession {
   dispose(): void {
     this.model.dispose();
     this.optimizer.dispose();
+  }
+
+  #describeSplits(): void {
+    const { train, val } = this.config;
+    this.log.info(splitLine(train.split, this.splits.train));
+    this.log.info(splitLine(val.split, this.splits.val));
+    const leak = leakage(this.splits);
+    if (leak) this.log.warn(leak);
   }
 
   #resume(path: string): Progress {

@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
-import type { Config } from '../config/schema.js';
+import type { SplitReport } from '../datasets/split-report.js';
 import { buildInfo, type Device, getNumThreads } from '../tensor/index.js';
-import type { Progress } from './checkpoints.js';
+import type { TrainSession } from './session.js';
 import type { ValidationScores } from './validate.js';
 
 /** What summary.json holds: the scores of best.pth on validation, and how the run came by them. */
 export interface Summary extends ValidationScores {
   dataset: string;
+  /** Sizes, patients and checksums of both lists, and patients that are in both. */
+  splits: SplitReport;
   backbone: string;
   /** Iterations trained, and the one whose weights are best.pth. */
   iterations: number;
@@ -25,23 +27,18 @@ export interface Summary extends ValidationScores {
 export const packageVersion = (): string =>
   JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
 
-export function summarise(
-  config: Config,
-  progress: Progress,
-  skippedSteps: number,
-  device: Device,
-  seconds: number,
-): Summary {
+export function summarise({ config, progress, splits, device, log, seconds }: TrainSession): Summary {
   const { best, iteration } = progress;
   if (!best) throw new Error(`Expected a validation by iteration ${iteration} but there was none`);
   return {
     ...best.scores,
     dataset: config.dataset.name,
+    splits,
     backbone: config.backbone.config,
     iterations: iteration,
     bestIteration: best.iteration,
     bestMetric: { name: best.metric, value: best.value },
-    skippedSteps,
+    skippedSteps: log.skipped,
     seconds: Math.round(seconds * 10) / 10,
     seed: config.train.seed,
     device,

@@ -56,13 +56,14 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
     await session.close();
   }
 
-  const { progress } = session;
   if (interrupt.asked) {
     session.save();
-    log.info(`Stopped by ${interrupt.asked} after iteration ${progress.iteration}; go on with --resume`);
+    log.info(
+      `Stopped by ${interrupt.asked} after iteration ${session.progress.iteration}; go on with --resume`,
+    );
     return undefined;
   }
-  const summary = summarise(config, progress, log.skipped, options.device, session.seconds);
+  const summary = summarise(session);
   writeFileAtomic(paths.summary, `${JSON.stringify(summary, null, 2)}\n`);
   session.dispose();
   return summary;
