@@ -24,6 +24,12 @@ function rangePhrase(min: number, max: number | undefined, open: boolean): strin
   return open ? `a number above ${min}` : `a number of at least ${min}`;
 }
 
+/** A positive number, or one word. */
+export function numberOr<const T extends string>(word: T) {
+  const error = `a number above 0, or ${word}`;
+  return z.union([z.literal(word), z.number().gt(0)], { error });
+}
+
 /** A number in [0, 1): betas and drop rates, where 1 would stop all learning. */
 export function fraction() {
   const error = 'a number from 0 to below 1';

@@ -3,7 +3,7 @@
  * `dataset-defaults.ts` fills the keys whose default depends on other keys; those have none here.
  */
 import { z } from 'zod';
-import { bool, fraction, int, list, num, oneOf, pair, pattern, text } from './fields.js';
+import { bool, fraction, int, list, num, numberOr, oneOf, pair, pattern, text } from './fields.js';
 
 export const BACKBONES = ['mit_b0', 'mit_b1', 'mit_b2', 'mit_b3', 'mit_b4', 'mit_b5'] as const;
 
@@ -122,7 +122,15 @@ const train = {
   ),
   radius: int(1).default(8).describe('Reach of an affinity pair, in cells of the 1/16 grid.'),
   seg_detach: bool().default(false).describe('Keep the segmentation loss out of the encoder.'),
-  non_finite: oneOf(['stop', 'skip']).default('stop').describe('What to do at a NaN or infinite loss.'),
+  positive_weight: numberOr('balanced')
+    .default(1)
+    .describe('Factor on the classification loss of positive labels; balanced: negatives over positives.'),
+  sampling: oneOf(['shuffle', 'balanced'])
+    .default('shuffle')
+    .describe('balanced: an epoch holds as many images with a class as without, the rest waits for another.'),
+  non_finite: oneOf(['stop', 'skip'])
+    .default('stop')
+    .describe('What to do at a NaN or infinite loss or gradient.'),
   drop_path: fraction().default(0.1).describe('Largest stochastic-depth rate, in the last block.'),
   loss_weights: section(loss_weights),
 };

@@ -6,7 +6,7 @@ import {
   PrefetchingLoader,
   type TrainLoader,
 } from './prefetching-loader.js';
-import { SequentialSampler, ShuffleSampler } from './sampler.js';
+import { SequentialSampler, trainSampler } from './sampler.js';
 
 export type { Batch, Position } from './batch.js';
 export type { DatasetInfo, EvalLoader, LoaderOptions, TrainLoader } from './prefetching-loader.js';
@@ -28,9 +28,8 @@ export interface EvalLoaderOptions extends LoaderOptions {
 export function createTrainLoader(config: Config, options: TrainLoaderOptions = {}): TrainLoader {
   const { startPosition, rank, worldSize } = options;
   const settings = builderSettings(config, 'train', config.train.split, options);
-  const { seed, samples_per_gpu: batchSize } = config.train;
-  const loader = new PrefetchingLoader(settings, config.train.num_workers, options, (length) => {
-    return new ShuffleSampler({ length, batchSize, seed, start: startPosition, rank, worldSize });
+  const loader = new PrefetchingLoader(settings, config.train.num_workers, options, ({ labels }) => {
+    return trainSampler(config, labels, { start: startPosition, rank, worldSize });
   });
   // Its sampler never ends, so `next()` never gives undefined.
   return loader as TrainLoader;
@@ -40,8 +39,8 @@ export function createTrainLoader(config: Config, options: TrainLoaderOptions = 
 export function createEvalLoader(config: Config, split: string, options: EvalLoaderOptions = {}): EvalLoader {
   const settings = builderSettings(config, 'eval', split, options);
   const batchSize = options.batchSize ?? config.val.batch_size;
-  return new PrefetchingLoader(settings, config.train.num_workers, options, (length) => {
-    return new SequentialSampler(length, batchSize);
+  return new PrefetchingLoader(settings, config.train.num_workers, options, ({ names }) => {
+    return new SequentialSampler(names.length, batchSize);
   });
 }
 

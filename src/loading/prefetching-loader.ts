@@ -76,13 +76,13 @@ export class PrefetchingLoader implements EvalLoader {
     settings: BuilderSettings,
     configuredWorkers: number,
     options: LoaderOptions,
-    samplerOf: (length: number) => Sampler,
+    samplerOf: (dataset: DatasetInfo) => Sampler,
   ) {
     const { prefetch = 2, onWarning = (message) => process.stderr.write(`Warning: ${message}\n`) } = options;
     const warn = warnOnce(onWarning);
     const dataset = openDataset(settings, warn);
     this.dataset = describeDataset(dataset);
-    this.#sampler = samplerOf(dataset.names.length);
+    this.#sampler = samplerOf(this.dataset);
     this.#position = this.#readyEnd = this.#sampler.position();
     const workers = options.numWorkers ?? Math.min(configuredWorkers, availableParallelism());
     if (workers > 0) {

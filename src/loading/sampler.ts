@@ -1,6 +1,7 @@
 import { expected, UsageError } from '../config/errors.js';
+import type { Config } from '../config/schema.js';
 import type { BatchTask, Position } from './batch.js';
-import { hashSeed, Random } from './random.js';
+import { balancedOrder, type EpochOrder, shuffledOrder } from './epoch-order.js';
 
 /** An order in which samples are visited, batch by batch. */
 export interface Sampler {
@@ -13,6 +14,8 @@ export interface Sampler {
 export interface ShuffleOptions {
   /** Samples in the split. */
   length: number;
+  /** Whether each sample has a class: epochs then hold as many with as without. Absent: every sample, once. */
+  balance?: readonly boolean[] | undefined;
   /** Samples in one batch of one process. */
   batchSize: number;
   seed: number;
@@ -29,6 +32,7 @@ export interface ShuffleOptions {
  */
 export class ShuffleSampler implements Sampler {
   readonly #options: ShuffleOptions;
+  readonly #epochs: EpochOrder;
   readonly #globalBatch: number;
   #epoch: number;
   #cursor: number;
@@ -36,8 +40,10 @@ export class ShuffleSampler implements Sampler {
 
   /** @throws UsageError when one global batch needs more samples than there are, or for a bad position */
   constructor(options: ShuffleOptions) {
-    const { length, batchSize, start = { epoch: 0, cursor: 0 }, worldSize = 1 } = options;
+    const { balance, batchSize, seed, start = { epoch: 0, cursor: 0 }, worldSize = 1 } = options;
     this.#options = options;
+    this.#epochs = balance ? balancedOrder(balance, seed) : shuffledOrder(options.length, seed);
+    const { length } = this.#epochs;
     this.#globalBatch = batchSize * worldSize;
     if (this.#globalBatch > length) {
       throw new UsageError(
@@ -61,13 +67,13 @@ export class ShuffleSampler implements Sampler {
   }
 
   next(): BatchTask {
-    const { length, batchSize, seed, rank = 0 } = this.#options;
-    if (this.#cursor + this.#globalBatch > length) {
+    const { batchSize, rank = 0 } = this.#options;
+    if (this.#cursor + this.#globalBatch > this.#epochs.length) {
       this.#epoch++;
       this.#cursor = 0;
       this.#order = undefined;
     }
-    this.#order ??= new Random(hashSeed(seed, 'shuffle', this.#epoch)).permutation(length);
+    this.#order ??= this.#epochs.of(this.#epoch);
     const from = this.#cursor + rank * batchSize;
     this.#cursor += this.#globalBatch;
     return { epoch: this.#epoch, indices: [...this.#order.subarray(from, from + batchSize)] };
@@ -95,4 +101,16 @@ export class SequentialSampler implements Sampler {
     this.#cursor = Math.min(this.#length, from + this.#batchSize);
     return { epoch: 0, indices: Array.from({ length: this.#cursor - from }, (_, i) => from + i) };
   }
+}
+
+/** The order that a configuration trains in, for a split with these labels. */
+export function trainSampler(
+  { train }: Config,
+  labels: readonly Uint8Array[],
+  place: Pick<ShuffleOptions, 'start' | 'rank' | 'worldSize'> = {},
+): ShuffleSampler {
+  const balance =
+    train.sampling === 'balanced' ? labels.map((label) => label.some((value) => value > 0)) : undefined;
+  const { seed, samples_per_gpu: batchSize } = train;
+  return new ShuffleSampler({ length: labels.length, balance, batchSize, seed, ...place });
 }

@@ -1,8 +1,11 @@
 import type { Tensor } from '../tensor/index.js';
 
-/** Mean over classes of binary cross-entropy with logits, then over images (torch's multilabel_soft_margin_loss). */
-export function multilabelSoftMarginLoss(logits: Tensor, labels: Tensor): Tensor {
-  return logits.binaryCrossEntropyWithLogits(labels);
+/**
+ * Mean over classes of binary cross-entropy with logits, then over images (torch's multilabel_soft_margin_loss).
+ * @param positiveWeight [C]: factors on the loss of positive labels, where classes are rare (torch's pos_weight)
+ */
+export function multilabelSoftMarginLoss(logits: Tensor, labels: Tensor, positiveWeight?: Tensor): Tensor {
+  return logits.binaryCrossEntropyWithLogits(labels, positiveWeight);
 }
 
 /** Cross-entropy over pixels for which `mask` holds, summed, and how many there are. */

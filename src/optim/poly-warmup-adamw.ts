@@ -1,5 +1,5 @@
 import { native } from '../native/index.js';
-import { keep, type RawTensor, Tensor } from '../tensor/index.js';
+import { keep, type RawTensor, scope, Tensor } from '../tensor/index.js';
 
 export interface ParameterGroup {
   parameters: readonly Tensor[];
@@ -91,6 +91,16 @@ export class PolyWarmupAdamW {
       );
     });
     this.#step += 1;
+  }
+
+  /** Whether no gradient holds a NaN or an infinity. One number is read back, whatever the model's size. */
+  gradientsAreFinite(): boolean {
+    return scope(() => {
+      const gradients = this.#groups.flatMap(({ group }) => group.parameters.flatMap((p) => p.grad ?? []));
+      // A NaN or an infinity stays one through any sum.
+      const sums = gradients.map((gradient) => gradient.sum().reshape(1));
+      return sums.length === 0 || Number.isFinite(Tensor.cat(sums, 0).sum().item());
+    });
   }
 
   /** Drops every gradient. */

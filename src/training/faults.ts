@@ -1,8 +1,9 @@
 /** What ends a training run, and what it leaves for people. */
 import { join } from 'node:path';
 import { writeFileAtomic } from '../io/atomic.js';
+import type { StepResult } from './step.js';
 
-/** A loss that is NaN or infinite: of a step, under `train.non_finite: stop`, or of a validation. */
+/** A loss or gradient that is NaN or infinite: of a step, under `train.non_finite: stop`, or of a validation. */
 export class NonFiniteLoss extends Error {
   override readonly name = 'NonFiniteLoss';
 
@@ -10,11 +11,18 @@ export class NonFiniteLoss extends Error {
    * Of a step. Its batch is saved by name: usually one image is at fault.
    * @param folder where non_finite_batch.json goes
    */
-  static ofStep(iteration: number, loss: number, names: readonly string[], folder: string): NonFiniteLoss {
+  static ofStep(
+    iteration: number,
+    { loss, nonFinite }: StepResult,
+    names: readonly string[],
+    folder: string,
+  ): NonFiniteLoss {
     const file = join(folder, 'non_finite_batch.json');
-    writeFileAtomic(file, `${JSON.stringify({ iteration, loss: String(loss), names }, null, 2)}\n`);
+    const what = { iteration, nonFinite, loss: String(loss), names };
+    writeFileAtomic(file, `${JSON.stringify(what, null, 2)}\n`);
+    const found = nonFinite === 'loss' ? String(loss) : 'not finite';
     return new NonFiniteLoss(
-      `The loss of iteration ${iteration} is ${loss}; its batch is named in ${file}. ` +
+      `The ${nonFinite} of iteration ${iteration} is ${found}; its batch is named in ${file}. ` +
         'Lower optimizer.learning_rate, or set train.non_finite: skip to go on without such batches.',
     );
   }

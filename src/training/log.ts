@@ -21,6 +21,13 @@ export interface LogState {
   /** Losses of the steps since the last line: the next one tells their means. */
   pending: Losses[];
   skipped: number;
+  empty?: EmptySteps;
+}
+
+/** Steps in which a kind of pixel was absent from the labels: it contributed 0 to the segmentation loss. */
+export interface EmptySteps {
+  foreground: number;
+  background: number;
 }
 
 /** Means over the steps since the last log line. */
@@ -58,8 +65,9 @@ export class TrainLog {
   #resumedAt = 0;
   #sessionStart = Date.now();
   #before = 0;
-  /** Steps left out for a loss that was not finite. */
+  /** Steps left out for a loss or gradient that was not finite. */
   skipped = 0;
+  empty: EmptySteps = { foreground: 0, background: 0 };
 
   /** @param metricsPath metrics.jsonl, opened when training starts */
   constructor(
@@ -76,7 +84,7 @@ export class TrainLog {
 
   /** For `start` of a session that goes on from here. */
   state(): LogState {
-    return { pending: [...this.#meter.pending], skipped: this.skipped };
+    return { pending: [...this.#meter.pending], skipped: this.skipped, empty: { ...this.empty } };
   }
 
   /** @param earlier iterations of earlier sessions, their wall clock and what their log left */
@@ -88,6 +96,7 @@ export class TrainLog {
     const { iteration: done, seconds: secondsBefore, log } = earlier;
     this.#meter = new Meter(log?.pending);
     this.skipped = log?.skipped ?? 0;
+    this.empty = { foreground: 0, background: 0, ...log?.empty };
     const { max_iters, cam_iters, aff_label_switch_iter, samples_per_gpu } = config.train;
     // Lines of iterations that are about to be done again are dropped.
     this.#metrics = new MetricsLog(this.metricsPath, done);
@@ -113,10 +122,14 @@ export class TrainLog {
       this.info(`Iter: ${iteration}; phase: ${PHASE_TEXT[step.phase]}`);
       this.#phase = step.phase;
     }
-    if (step.updated) this.#meter.add(step);
-    else {
+    if (step.nonFinite) {
       this.skipped += 1;
-      this.warn(`Iter: ${iteration}; loss ${step.loss} is not finite: step skipped (${this.skipped} so far)`);
+      const what = step.nonFinite === 'loss' ? `loss ${step.loss}` : 'a gradient';
+      this.warn(`Iter: ${iteration}; ${what} is not finite: step skipped (${this.skipped} so far)`);
+    } else this.#meter.add(step);
+    if (step.phase !== 'cls') {
+      this.empty.foreground += Number(step.foreground === 0);
+      this.empty.background += Number(step.background === 0);
     }
     this.#progressAt = iteration;
     this.#progress?.update(iteration, `loss ${step.loss.toFixed(4)}`);

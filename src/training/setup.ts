@@ -6,6 +6,7 @@ import { convertPretrained } from '../models/pretrained.js';
 import { WeTr } from '../models/wetr.js';
 import { PolyWarmupAdamW } from '../optim/poly-warmup-adamw.js';
 import type { Device, RawTensor } from '../tensor/index.js';
+import { positiveWeights } from './class-weights.js';
 import type { StepOptions } from './step.js';
 
 /** The model that a configuration describes, freshly initialised. */
@@ -78,8 +79,11 @@ export function buildOptimizer(model: WeTr, config: Config): PolyWarmupAdamW {
   );
 }
 
-/** What a step needs of the configuration. */
-export function stepOptions(config: Config, device: Device): StepOptions {
+/**
+ * What a step needs of the configuration.
+ * @param labels of the training split, which `train.positive_weight: balanced` is computed from
+ */
+export function stepOptions(config: Config, device: Device, labels: readonly Uint8Array[] = []): StepOptions {
   const { cam, dataset, train, backbone } = config;
   return {
     scales: cam.scales,
@@ -95,6 +99,7 @@ export function stepOptions(config: Config, device: Device): StepOptions {
     camMode: cam.mode,
     segDetach: train.seg_detach,
     weights: train.loss_weights,
+    positiveWeights: positiveWeights(train.positive_weight, labels, dataset.num_classes - 1),
     device,
     stride: backbone.stride.reduce((product, s) => product * s, 1),
   };

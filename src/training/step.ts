@@ -14,6 +14,8 @@ export interface StepOptions extends PipelineOptions {
   camMode: 'eval' | 'train';
   segDetach: boolean;
   weights: { cls: number; seg: number; aff: number };
+  /** Factors on the classification loss of positive labels, one for each class. Absent: none. */
+  positiveWeights?: Float32Array | undefined;
   device: Device;
   /** Total stride of the encoder. */
   stride: number;
@@ -35,8 +37,8 @@ export interface StepResult {
   background: number;
   /** Share of pixels on which the segmentation head and the unrefined labels agree; only when asked for. */
   segAgreement?: number;
-  /** False: loss not finite, nothing was updated. */
-  updated: boolean;
+  /** What was NaN or infinite; nothing was updated then. */
+  nonFinite?: 'loss' | 'gradient' | undefined;
 }
 
 const NOTHING = { segLoss: 0, affLoss: 0, posCount: 0, negCount: 0, foreground: 0, background: 0 };
@@ -79,9 +81,18 @@ function statisticsOf(model: WeTr): [own: Tensor, before: Tensor][] {
   return buffers.map(([, own]) => [own, own.clone()]);
 }
 
+/** Backward and AdamW; a gradient that is not finite updates nothing. */
+function update(loss: Tensor, optimizer: PolyWarmupAdamW): 'gradient' | undefined {
+  optimizer.zeroGrad();
+  loss.backward();
+  if (!optimizer.gradientsAreFinite()) return 'gradient';
+  optimizer.step();
+  return undefined;
+}
+
 /**
  * One training step: forward, losses of the phase, backward, update. Leaves no tensor behind.
- * A loss that is not finite leaves the model as it was.
+ * A loss or a gradient that is not finite leaves the model as it was.
  * In the classification phase the decoder does not run; its weights still decay, as in the original.
  */
 export function trainStep(
@@ -107,7 +118,8 @@ export function trainStep(
       affinity: pixels !== undefined,
       segDetach: options.segDetach,
     });
-    const cls = multilabelSoftMarginLoss(out.cls!, labels);
+    const positive = options.positiveWeights && onDevice(Tensor.from(options.positiveWeights));
+    const cls = multilabelSoftMarginLoss(out.cls!, labels, positive);
     let loss = cls.mul(weights.cls);
     const result = { ...NOTHING, phase, lr: optimizer.learningRates()[0]!, clsLoss: cls.item() };
     let segAgreement: number | undefined;
@@ -122,15 +134,9 @@ export function trainStep(
         segAgreement = logits.detach().argmax(1).eq(pixels.pseudo).to({ dtype: 'float32' }).mean().item();
     }
     const total = loss.item();
-    const updated = Number.isFinite(total);
-    if (updated) {
-      optimizer.zeroGrad();
-      loss.backward();
-      optimizer.step();
-    } else {
-      // One NaN would stay in them for ever, and with it in every segmentation.
-      for (const [own, before] of statistics) own.copy_(before);
-    }
-    return { ...result, loss: total, segAgreement, updated };
+    const nonFinite = Number.isFinite(total) ? update(loss, optimizer) : 'loss';
+    // One NaN would stay in them for ever, and with it in every segmentation.
+    if (nonFinite) for (const [own, before] of statistics) own.copy_(before);
+    return { ...result, loss: total, segAgreement, nonFinite };
   });
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { SplitReport } from '../datasets/split-report.js';
 import { buildInfo, type Device, getNumThreads } from '../tensor/index.js';
+import type { EmptySteps } from './log.js';
 import type { TrainSession } from './session.js';
 import type { ValidationScores } from './validate.js';
 
@@ -14,8 +15,10 @@ export interface Summary extends ValidationScores {
   iterations: number;
   bestIteration: number;
   bestMetric: { name: string; value: number };
-  /** Steps left out for a loss that was not finite. */
+  /** Steps left out for a loss or gradient that was not finite. */
   skippedSteps: number;
+  /** Steps whose labels had no foreground, or no background: that part of the segmentation loss was 0. */
+  emptySteps: EmptySteps;
   /** Wall clock from the first iteration, validations included; over all sessions of a resumed run. */
   seconds: number;
   seed: number;
@@ -39,6 +42,7 @@ export function summarise({ config, progress, splits, device, log, seconds }: Tr
     bestIteration: best.iteration,
     bestMetric: { name: best.metric, value: best.value },
     skippedSteps: log.skipped,
+    emptySteps: log.empty,
     seconds: Math.round(seconds * 10) / 10,
     seed: config.train.seed,
     device,

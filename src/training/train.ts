@@ -23,7 +23,7 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
   const session = new TrainSession(config, options);
   const { log, interrupt, loader, model, optimizer, paths } = session;
   const { max_iters, log_iters } = config.train;
-  const step = stepOptions(config, options.device);
+  const step = stepOptions(config, options.device, loader.dataset.labels);
   let stepping = false;
 
   try {
@@ -68,8 +68,8 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
   session.dispose();
   return summary;
 
-  function requireFinite({ updated, loss }: StepResult, iteration: number, names: readonly string[]) {
-    if (!updated && config.train.non_finite === 'stop')
-      throw NonFiniteLoss.ofStep(iteration, loss, names, paths.root);
+  function requireFinite(result: StepResult, iteration: number, names: readonly string[]) {
+    if (result.nonFinite && config.train.non_finite === 'stop')
+      throw NonFiniteLoss.ofStep(iteration, result, names, paths.root);
   }
 }

@@ -28,8 +28,12 @@ it('stops, by default, and names the batch', async () => {
   expect(stderr).toMatch(
     new RegExp(`WARNING: data/imageSlice/${BAD}\\.npy holds values from 0 to 3\\.0+\\d*e\\+38`),
   );
-  const { iteration, loss, names } = place.json('work', 'non_finite_batch.json');
-  expect({ iteration, loss }).toEqual({ iteration: Number(found![1]), loss: 'NaN' });
+  const { iteration, nonFinite, loss, names } = place.json('work', 'non_finite_batch.json');
+  expect({ iteration, nonFinite, loss }).toEqual({
+    iteration: Number(found![1]),
+    nonFinite: 'loss',
+    loss: 'NaN',
+  });
   expect(names).toHaveLength(2);
   expect(names).toContain(BAD);
 });

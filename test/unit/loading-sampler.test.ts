@@ -71,6 +71,40 @@ describe('ShuffleSampler', () => {
   });
 });
 
+describe('a balanced ShuffleSampler', () => {
+  const balance = Array.from({ length: 30 }, (_, i) => i % 5 === 0);
+  const sampler = (seed = 1) => new ShuffleSampler({ length: 30, balance, batchSize: 4, seed });
+
+  it('holds as many of each kind in an epoch, none twice, and reaches every sample in time', () => {
+    // 6 positives of 30: epochs of 12, three batches each.
+    const tasks = take(sampler(), 90);
+    const seen = new Set<number>();
+    for (let epoch = 0; epoch < 30; epoch++) {
+      const indices = tasks.filter((task) => task.epoch === epoch).flatMap((task) => task.indices);
+      expect(new Set(indices).size).toBe(12);
+      expect(indices.filter((i) => balance[i])).toHaveLength(6);
+      for (const i of indices) seen.add(i);
+    }
+    expect(seen.size).toBe(30);
+  });
+
+  it('goes on from any position, and depends on the seed', () => {
+    const whole = sampler();
+    take(whole, 4);
+    const options = { length: 30, balance, batchSize: 4, seed: 1, start: whole.position() };
+    expect(take(new ShuffleSampler(options), 5)).toEqual(take(whole, 5));
+    expect(take(sampler(1), 3)).not.toEqual(take(sampler(2), 3));
+  });
+
+  it('refuses a split of one kind', () => {
+    expect(
+      () => new ShuffleSampler({ length: 3, balance: [true, true, true], batchSize: 1, seed: 1 }),
+    ).toThrow(
+      'Expected images with and without a class for train.sampling: balanced but received 3 with and 0 without.',
+    );
+  });
+});
+
 describe('SequentialSampler', () => {
   it('gives every sample once, in order, the rest in a smaller batch', () => {
     const sampler = new SequentialSampler(7, 3);

@@ -1,0 +1,108 @@
+/** Steps that must leave no trace, and weights against class imbalance. */
+import { describe, expect, it } from 'vitest';
+import type { Batch } from '../../src/loading/batch.js';
+import { WeTr } from '../../src/models/wetr.js';
+import { PolyWarmupAdamW } from '../../src/optim/poly-warmup-adamw.js';
+import { noGrad, scope, setupSeed, Tensor } from '../../src/tensor/index.js';
+import { positiveWeights } from '../../src/training/class-weights.js';
+import { type StepOptions, trainStep } from '../../src/training/step.js';
+
+const OPTIONS: StepOptions = {
+  scales: [1],
+  thresholds: { bkgScore: 0.45, highThre: 0.55, lowThre: 0.35, ignoreIndex: 255 },
+  par: { numIter: 1, dilations: [1] },
+  radius: 8,
+  affinitySource: 'refined_aff_label',
+  camMode: 'train',
+  segDetach: false,
+  weights: { cls: 1, seg: 0.1, aff: 0.1 },
+  device: 'cpu',
+  stride: 16,
+};
+
+const BATCH: Batch = {
+  names: ['a', 'b'],
+  images: Float32Array.from({ length: 2 * 3 * 64 * 64 }, (_, i) => Math.sin(i * 0.01)),
+  height: 64,
+  width: 64,
+  labels: Float32Array.of(1, 0),
+  boxes: Int32Array.of(0, 64, 0, 64, 0, 64, 0, 64),
+};
+
+function withModel(body: (model: WeTr, optimizer: PolyWarmupAdamW) => void) {
+  setupSeed(1);
+  const model = new WeTr({ backbone: 'mit_b0', numClasses: 2, dropPath: 0, headDropout: 0 }).train();
+  const { backbone, classifier, decoder } = model.parameterGroups();
+  const optimizer = new PolyWarmupAdamW(
+    [{ parameters: [...backbone, ...classifier, ...decoder], lr: 1e-3, weightDecay: 0.01 }],
+    { betas: [0.9, 0.999], warmupIter: 0, maxIter: 8, warmupRatio: 1, power: 1 },
+  );
+  try {
+    body(model, optimizer);
+  } finally {
+    optimizer.dispose();
+    model.dispose();
+  }
+}
+
+const bytes = (model: WeTr) =>
+  [...model.stateDict()].map(([name, { data }]) => [name, Buffer.from(data).toString('hex')]);
+
+describe('a step', () => {
+  it('whose loss is finite and whose gradient is not changes neither weights, statistics nor moments', () => {
+    withModel((model, optimizer) => {
+      // Wrong scores near 1e34 leave the loss finite. On the way back the norm of nearly equal numbers multiplies by up
+      // to 1 / sqrt(eps), which leads beyond float32's 3.4e38.
+      noGrad(() =>
+        scope(() => {
+          model.state().get('classifier.weight')!.mul_(1e34);
+          model.state().get('encoder.patch_embed4.proj.weight')!.mul_(1e-6);
+        }),
+      );
+      const before = bytes(model);
+      const result = trainStep(model, optimizer, { ...BATCH, labels: Float32Array.of(0, 1) }, 'cam', OPTIONS);
+      expect(Number.isFinite(result.loss)).toBe(true);
+      expect(result.nonFinite).toBe('gradient');
+      expect(bytes(model)).toEqual(before);
+      expect(optimizer.stepCount).toBe(0);
+    });
+  });
+
+  it('weighs positive labels as it is told', () => {
+    // -w y log σ(x) - (1 - y) log(1 - σ(x)), mean over the batch: one label of each kind.
+    withModel((model, optimizer) => {
+      const [one, three] = [undefined, Float32Array.of(3)].map((positiveWeights) =>
+        trainStep(model, optimizer, BATCH, 'cls', {
+          ...OPTIONS,
+          weights: { cls: 0, seg: 0, aff: 0 },
+          positiveWeights,
+        }),
+      );
+      const positive = (three!.clsLoss - one!.clsLoss) / 2;
+      const logit = noGrad(() =>
+        scope(() => model.forward(Tensor.from(BATCH.images, [2, 3, 64, 64]), { cls: true }).cls!.toFloat32()),
+      )[0]!;
+      // Of the weights before: the first step's gradient is 0, but decay moves them by 1e-5.
+      expect(positive).toBeCloseTo(Math.log1p(Math.exp(-logit)) / 2, 3);
+    });
+  });
+});
+
+describe('positiveWeights', () => {
+  const labels = [
+    [1, 0, 0],
+    [0, 1, 0],
+    [0, 1, 0],
+    [0, 0, 0],
+  ].map((row) => Uint8Array.from(row));
+
+  it('balances each class by its own counts, and leaves a class that is always or never there', () => {
+    expect(positiveWeights('balanced', labels, 3)).toEqual(Float32Array.of(3, 1, 1));
+    expect(positiveWeights('balanced', labels.slice(1, 3), 3)).toBeUndefined();
+  });
+
+  it('is one factor for all, or nothing', () => {
+    expect(positiveWeights(2.5, labels, 3)).toEqual(Float32Array.of(2.5, 2.5, 2.5));
+    expect(positiveWeights(1, labels, 3)).toBeUndefined();
+  });
+});
