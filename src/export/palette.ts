@@ -1,4 +1,7 @@
 /** The two colour tables of the field, each `[256, 3]` RGB bytes, row-major. */
+import { VOC_PALETTE } from '../io/voc-palette.js';
+
+export { VOC_PALETTE };
 
 const SIZE = 256;
 
@@ -22,23 +25,7 @@ function buildJet(): Uint8Array {
   return table;
 }
 
-/**
- * PASCAL VOC's class colours: bits 0, 3, 6 of the class number become red's highest bits, 1, 4, 7 green's and
- * 2, 5 blue's (`VOClabelcolormap` of the VOC development kit). Class 0 is black, 255 (ignore) is 224, 224, 192.
- */
-function buildVoc(): Uint8Array {
-  const table = new Uint8Array(3 * SIZE);
-  for (let label = 0; label < SIZE; label++) {
-    for (let bit = 0; bit < 8; bit++) {
-      const channel = bit % 3;
-      if ((label >> bit) & 1) table[3 * label + channel]! |= 0x80 >> Math.floor(bit / 3);
-    }
-  }
-  return table;
-}
-
 export const JET_LUT: Readonly<Uint8Array> = buildJet();
-export const VOC_PALETTE: Readonly<Uint8Array> = buildVoc();
 
 /**
  * Paints class numbers in a colour table.
