@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** node dist/prepare.js: makes datasets of slices, synthetic (`phantom`) or from NIfTI volumes (`nifti`). */
+/** node dist/prepare.js: makes datasets, synthetic (`phantom`) or from public data (`nifti`, `voc`, ...). */
 import { runMain } from './cli/run-main.js';
 import { prepare } from './prepare/cli.js';
 

@@ -1,26 +1,29 @@
-/** The prepare command: hands its arguments to `phantom` or `nifti`. */
+/** The prepare command: hands its arguments to one of its subcommands. */
 
 import type { Command } from 'commander';
 import { createCommand } from '../cli/command.js';
 import { expected, UsageError } from '../config/errors.js';
+import { orList } from '../config/fields.js';
 import { NIFTI_EXAMPLES, niftiCommand, runNifti } from './nifti-command.js';
 import { PHANTOM_EXAMPLES, phantomCommand, runPhantom } from './phantom-command.js';
+import { runVoc, VOC_EXAMPLES, vocCommand } from './voc-command.js';
 
 const START = 'node dist/prepare.js';
 
 const SUBCOMMANDS: Readonly<Record<string, (argv: readonly string[]) => string | Promise<string>>> = {
   phantom: runPhantom,
   nifti: runNifti,
+  voc: runVoc,
 };
 
-/** Lists the two commands; each has a help of its own. */
+/** Lists the commands; each has a help of its own. */
 function overview(): Command {
-  const examples = [...PHANTOM_EXAMPLES.slice(0, 1), ...NIFTI_EXAMPLES];
-  const command = createCommand(START, 'Make datasets of labelled slices.', examples);
-  for (const child of [phantomCommand(), niftiCommand()]) {
+  const examples = [...PHANTOM_EXAMPLES.slice(0, 1), ...NIFTI_EXAMPLES, ...VOC_EXAMPLES];
+  const command = createCommand(START, 'Make datasets in the form that training reads.', examples);
+  for (const child of [phantomCommand(), niftiCommand(), vocCommand()]) {
     command.command(child.name().replace(`${START} `, '')).description(child.description());
   }
-  return command.usage('<phantom|nifti> [options]').helpCommand(false);
+  return command.usage(`<${Object.keys(SUBCOMMANDS).join('|')}> [options]`).helpCommand(false);
 }
 
 /**
@@ -34,5 +37,5 @@ export async function prepare(argv: readonly string[]): Promise<string> {
   if (run !== undefined) return await run(rest);
   // Flags before the command: help, or one that does not exist. Commander throws for either.
   if (name?.startsWith('-')) overview().parse([...argv], { from: 'user' });
-  throw new UsageError(`${expected("'phantom' or 'nifti'", START, name)}. See ${START} --help.`);
+  throw new UsageError(`${expected(orList(Object.keys(SUBCOMMANDS)), START, name)}. See ${START} --help.`);
 }

@@ -5,6 +5,7 @@ import { createCommand, parseArguments } from '../cli/command.js';
 import { choiceOption, integerOption } from '../cli/options.js';
 import { expected, UsageError } from '../config/errors.js';
 import { createProgress } from '../training/progress.js';
+import { theInput } from './input-argument.js';
 import { parseWindow, type WindowRule } from './intensity-window.js';
 import { prepareNiftiDataset } from './nifti-dataset.js';
 import { SLICE_AXES, type SliceAxis } from './slice-geometry.js';
@@ -107,7 +108,7 @@ export function niftiCommand(): Command {
 export async function runNifti(argv: readonly string[]): Promise<string> {
   const command = niftiCommand();
   const options = parseArguments<NiftiArguments>(command, argv);
-  const input = theInput(options.input, command.args[0]);
+  const input = theInput(options.input, command.args[0], 'a volume or a folder');
   const { out, labels } = options;
   let progress: ReturnType<typeof createProgress> | undefined;
   try {
@@ -143,15 +144,6 @@ export async function runNifti(argv: readonly string[]): Promise<string> {
   } finally {
     progress?.stop();
   }
-}
-
-function theInput(flag: string | undefined, argument: string | undefined): string {
-  if (flag !== undefined && argument !== undefined) {
-    throw new UsageError(`Expected one input but received both --input ${flag} and ${argument}.`);
-  }
-  const input = flag ?? argument;
-  if (input === undefined) throw new UsageError(`${expected('a volume or a folder', '--input', undefined)}.`);
-  return input;
 }
 
 function parseLabels(text: string): number[] {

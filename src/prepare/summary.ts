@@ -74,10 +74,12 @@ function trainCommand({ outDir, dataset, longestSide }: PreparedDataset, split: 
   const crop = Math.max(64, 32 * Math.round(longestSide / 32));
   const cropFlag = crop < DEFAULT_CROP ? ` --crop_size ${crop}` : '';
   const root = join(outDir, 'imageSlice');
-  const quote = (assignment: string): string =>
-    /[^\w./=-]/.test(assignment) ? `"${assignment}"` : assignment;
   return (
-    `node dist/train.js --dataset ${dataset}${cropFlag} --set ${quote(`dataset.root_dir=${root}`)} ` +
-    `--set ${quote(`dataset.slice_split=[${split.join(', ')}]`)}`
+    `node dist/train.js --dataset ${dataset}${cropFlag} --set ${quoteSetting(`dataset.root_dir=${root}`)} ` +
+    `--set ${quoteSetting(`dataset.slice_split=[${split.join(', ')}]`)}`
   );
 }
+
+/** An assignment as a shell takes it. */
+export const quoteSetting = (assignment: string): string =>
+  /[^\w./=-]/.test(assignment) ? `"${assignment}"` : assignment;

@@ -420,9 +420,9 @@ describe('the command', () => {
   });
 
   it.each([
-    [[], /'phantom' or 'nifti' for node dist\/prepare.js but received nothing/],
-    [['dicom'], /'phantom' or 'nifti' for .* but received string 'dicom'/],
-    [['constructor'], /'phantom' or 'nifti'/],
+    [[], /phantom, nifti or voc for node dist\/prepare.js but received nothing/],
+    [['dicom'], /phantom, nifti or voc for .* but received string 'dicom'/],
+    [['constructor'], /phantom, nifti or voc/],
     [['--bogus'], /[Uu]nknown option '--bogus'/],
     [['phantom'], /'--out <folder>' not specified/],
     [['phantom', '--out', 'x', '--seed', 'one'], /for --seed but received string 'one'/],
