@@ -1,5 +1,7 @@
 /** Inference for programs that embed a trained model. */
 import { describeValue, expected, UsageError } from './config/errors.js';
+import { fieldAt } from './config/keys.js';
+import type { IntensityRule } from './datasets/intensity.js';
 import type { PixelImage } from './datasets/sample.js';
 import { stretch } from './export/attention-maps.js';
 import { overlayCam } from './export/heatmap.js';
@@ -16,6 +18,8 @@ import { getDevice } from './training/device.js';
 export interface PredictorOptions extends Pick<WeTrOptions, 'pooling' | 'stride'> {
   /** Scales of the class activation map; scale 1 always runs. Default [1, 0.5, 1.5]. */
   scales?: readonly number[];
+  /** `dataset.intensity` of the training: a checkpoint does not tell it. Default 'raw'. */
+  intensity?: IntensityRule;
   /** Default: the best there is (CUDA, then MPS, then CPU). */
   device?: Device;
   /** Told of slices whose values are off the 0..255 scale. Default: process.emitWarning. */
@@ -26,7 +30,7 @@ export interface PredictorOptions extends Pick<WeTrOptions, 'pooling' | 'stride'
 const SMALLEST_SIDE = 64;
 
 /** @throws UsageError that names the option */
-function checkOptions({ pooling, stride, scales }: PredictorOptions): void {
+function checkOptions({ pooling, stride, scales, intensity }: PredictorOptions): void {
   const refuse = (what: string, where: string, value: unknown) => {
     throw new UsageError(`${expected(what, where, value)}.`);
   };
@@ -38,6 +42,8 @@ function checkOptions({ pooling, stride, scales }: PredictorOptions): void {
   const isScale = (s: unknown) => Number.isFinite(s) && (s as number) > 0;
   if (scales !== undefined && !(Array.isArray(scales) && scales.length > 0 && scales.every(isScale)))
     refuse('a list of factors above 0', 'scales', scales);
+  const rule = fieldAt('dataset.intensity')!.safeParse(intensity);
+  if (!rule.success) refuse(rule.error.issues[0]!.message, 'intensity', intensity);
 }
 
 /**
@@ -52,6 +58,7 @@ export class Predictor {
   readonly #model: WeTr;
   readonly #scales: readonly number[];
   readonly #warn: (message: string) => void;
+  readonly #intensity: IntensityRule;
   readonly device: Device;
   /** Settled when all that was asked so far is done. */
   #last: Promise<void> = Promise.resolve();
@@ -60,6 +67,7 @@ export class Predictor {
   private constructor(model: WeTr, device: Device, options: PredictorOptions) {
     this.#model = model;
     this.device = device;
+    this.#intensity = options.intensity ?? 'raw';
     this.#scales = options.scales ?? [1, 0.5, 1.5];
     this.#warn = options.onWarning ?? ((message) => process.emitWarning(message));
   }
@@ -141,14 +149,14 @@ export class Predictor {
 
   async #predict(image: ImageInput): Promise<Prediction> {
     this.#refuseDisposed();
-    const pixels = await loadImage(image, this.#warn);
+    const pixels = await loadImage(image, this.#warn, this.#intensity);
     this.#refuseDisposed();
     this.#refuseSmall(pixels, image);
     return compute(this.#model, pixels, this.#scales, this.device);
   }
 
   async #overlay(image: ImageInput, cam: Float32Array) {
-    const pixels = await loadImage(image, this.#warn);
+    const pixels = await loadImage(image, this.#warn, this.#intensity);
     const { height, width } = pixels;
     if (!(cam instanceof Float32Array) || cam.length !== height * width)
       throw new UsageError(

@@ -18,6 +18,7 @@ const threshold = () => num(0, 1);
 
 const strideWhat = 'four positive integers, one for each stage';
 const splitWhat = 'two indices [val_start, train_start] with val_start < train_start';
+const intensityWhat = 'raw, minmax, percentile or a window [low, high] with low < high';
 const rangeWhat = 'two factors [smallest, largest] above 0, in this order';
 
 const backbone = {
@@ -82,6 +83,15 @@ const dataset = {
     .refine(([smallest, largest]) => smallest <= largest, { error: rangeWhat })
     .default([0.5, 2])
     .describe('Limits of the random rescale factor.'),
+  intensity: z
+    .union([z.enum(['raw', 'minmax', 'percentile']), pair(z.number(), intensityWhat)], {
+      error: intensityWhat,
+    })
+    .refine((rule) => typeof rule === 'string' || rule[0] < rule[1], { error: intensityWhat })
+    .default('raw')
+    .describe(
+      'How stored values become 0..255; percentile is of each slice, [low, high] one window for all.',
+    ),
   intensity_jitter: num(0, 0.9)
     .default(0)
     .describe('Training intensities are scaled by a random factor from 1 - this to 1 + this. 0: never.'),

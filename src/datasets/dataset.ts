@@ -19,6 +19,8 @@ export interface Dataset {
   readonly patients?: readonly (string | undefined)[];
   /** Multi-hot image-level label of sample `index`, [numClasses - 1]. */
   label(index: number): Uint8Array;
+  /** The file of sample `index`, where it has one of its own. */
+  imagePath?(index: number): string;
   readImage(index: number): PixelImage | Promise<PixelImage>;
   /**
    * Ground truth of sample `index`, where there is one.

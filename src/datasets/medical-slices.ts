@@ -7,6 +7,7 @@ import { UsageError } from '../config/errors.js';
 import { type TrainItem, trainItem } from '../loading/items.js';
 import { type AugmentOptions, normalizeImage } from '../loading/transforms.js';
 import type { Dataset, DatasetConfig, Warn } from './dataset.js';
+import type { IntensityRule } from './intensity.js';
 import { PATIENT_PATTERN, patientsOf } from './patients.js';
 import { readMaskFile, readPixels } from './pixels.js';
 import { registerDataset } from './register.js';
@@ -37,6 +38,8 @@ export interface MedicalSliceOptions {
   numClasses?: number;
   /** Folder of masks, named as their slices; need not exist. Default `masks` beside `rootDir`. */
   masksDir?: string;
+  /** How stored values become 0..255. Default `raw`: they are taken to be on that scale. */
+  intensity?: IntensityRule;
   /** Mask value that means "ignored", besides 255. */
   ignoreIndex?: number;
   /** What to do when there are no slices. */
@@ -53,6 +56,7 @@ export class MedicalSliceDataset implements Dataset {
   readonly rootDir: string;
   readonly #masksDir: string;
   readonly #ignoreIndex: number;
+  readonly #intensity: IntensityRule;
   readonly #labels: Map<string, Uint8Array>;
   readonly #masks: Set<string>;
   readonly #warn: Warn;
@@ -74,6 +78,7 @@ export class MedicalSliceDataset implements Dataset {
     this.#labels = labels(files);
     this.#masksDir = options.masksDir ?? join(dirname(rootDir), 'masks');
     this.#ignoreIndex = options.ignoreIndex ?? MASK_IGNORE;
+    this.#intensity = options.intensity ?? 'raw';
     this.#warn = options.warn ?? ignoreWarning;
     this.#masks = listMasks(this.#masksDir, slices, rootDir);
     this.hasMasks = files.some((name) => this.#masks.has(name));
@@ -88,7 +93,11 @@ export class MedicalSliceDataset implements Dataset {
   }
 
   readImage(index: number): PixelImage {
-    return readPixels(join(this.rootDir, this.#name(index) + EXTENSION), this.#warn);
+    return readPixels(this.imagePath(index), this.#warn, this.#intensity);
+  }
+
+  imagePath(index: number): string {
+    return join(this.rootDir, this.#name(index) + EXTENSION);
   }
 
   readMask(index: number, image: PixelImage): Mask | undefined {
@@ -199,6 +208,7 @@ export function registerMedicalDataset(dataset: MedicalDataset): void {
         patientPattern: config.patient_pattern ?? patientPattern,
         numClasses: config.num_classes,
         ignoreIndex: config.ignore_index,
+        intensity: config.intensity,
         remedy: remedy(config.root_dir),
         warn,
       }),

@@ -1,6 +1,7 @@
 import { UsageError } from '../config/errors.js';
 import { type NpyArray, readNpy } from '../io/npy.js';
 import type { Warn } from './dataset.js';
+import { type IntensityRule, mapIntensity } from './intensity.js';
 import { MASK_IGNORE, type Mask, type PixelImage } from './sample.js';
 
 /** Reads an array; a fault of the file is a fault of the user's data, whatever its kind. */
@@ -65,9 +66,10 @@ function valuesOf(array: NpyArray, path: string): Values {
  * numbers in any dtype; all other values stay as they are, in float32. (The original casts to uint8 before
  * it rescales, which cuts fractions off and wraps values outside 0..255.)
  *
+ * @param intensity how values become 0..255; `raw`, the default, only warns where they are not
  * @throws UsageError that names the file: unreadable, another shape, NaN or infinite values
  */
-export function readPixels(path: string, warn: Warn): PixelImage {
+export function readPixels(path: string, warn: Warn, intensity: IntensityRule = 'raw'): PixelImage {
   const array = readArray(path);
   const grid = gridOf(array.shape);
   if (!grid) {
@@ -76,19 +78,21 @@ export function readPixels(path: string, warn: Warn): PixelImage {
         `(${array.shape.join(', ')}). Save one slice per file.`,
     );
   }
-  if (array.data instanceof Uint8Array && array.dtype === 'uint8') return { data: array.data, ...grid };
+  const isBytes = array.data instanceof Uint8Array && array.dtype === 'uint8';
+  if (isBytes && intensity === 'raw') return { data: array.data as Uint8Array, ...grid };
   const { data, min, max, whole } = valuesOf(array, path);
+  if (intensity !== 'raw') return { data: mapIntensity(data, intensity), ...grid };
   if (min < 0 || max > 255) {
     warn(
       'range',
       `${path} holds values from ${min} to ${max}: the network expects 0..255, scaled alike for all slices. ` +
-        'They are used as they are; rescale the data for good results.',
+        'They are used as they are; set dataset.intensity to percentile or a window [low, high].',
     );
   } else if (max > 0 && max <= 1) {
     warn(
       'range',
       `${path} holds values from ${min} to ${max}: the network expects 0..255, and this slice looks black ` +
-        'to it. They are used as they are; multiply the data by 255 for good results.',
+        'to it. They are used as they are; set dataset.intensity: [0, 1].',
     );
   }
   return { data: whole && min >= 0 && max <= 255 ? Uint8Array.from(data) : data, ...grid };

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import sharp from 'sharp';
 import { expected, UsageError } from '../config/errors.js';
+import { type IntensityRule, mapIntensity } from '../datasets/intensity.js';
 import { readPixels } from '../datasets/pixels.js';
 import { type PixelImage, toRgb } from '../datasets/sample.js';
 import { fileAccessError } from '../io/file-error.js';
@@ -75,17 +76,25 @@ async function readPicture(path: string, warn: (message: string) => void): Promi
   }
 }
 
+const withIntensity = (image: PixelImage, rule: IntensityRule): PixelImage =>
+  rule === 'raw' ? image : { ...image, data: mapIntensity(image.data, rule) };
+
 /**
  * Takes an image as the network's datasets do: grey stays grey, values stay on their scale.
  * @param warn told of files whose values are off the 0..255 scale
+ * @param intensity how values become that scale, as `dataset.intensity` had it in training
  * @throws UsageError, FileAccessError that name file or field
  */
-export async function loadImage(image: ImageInput, warn: (message: string) => void): Promise<PixelImage> {
-  if (typeof image !== 'string') return checkPixels(image);
+export async function loadImage(
+  image: ImageInput,
+  warn: (message: string) => void,
+  intensity: IntensityRule = 'raw',
+): Promise<PixelImage> {
+  if (typeof image !== 'string') return withIntensity(checkPixels(image), intensity);
   const extension = extname(image).toLowerCase();
   // A slice is small: its one synchronous read is shorter than a thread's start.
-  if (extension === '.npy') return readPixels(image, (_, message) => warn(message));
-  if (PICTURES.includes(extension)) return readPicture(image, warn);
+  if (extension === '.npy') return readPixels(image, (_, message) => warn(message), intensity);
+  if (PICTURES.includes(extension)) return withIntensity(await readPicture(image, warn), intensity);
   throw new UsageError(
     `Expected a ${['.npy', ...PICTURES].join(', ')} file for the image but received ${image}. ` +
       'Convert it, or give its pixels as {data, height, width}.',

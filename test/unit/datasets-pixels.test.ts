@@ -54,7 +54,7 @@ describe('readPixels', () => {
     expect(new Set(image.data)).toEqual(new Set([0, 1]));
     expect(warnings).toEqual([
       `${path} holds values from 0 to 1: the network expects 0..255, and this slice looks black to it. ` +
-        'They are used as they are; multiply the data by 255 for good results.',
+        'They are used as they are; set dataset.intensity: [0, 1].',
     ]);
   });
 
@@ -65,7 +65,7 @@ describe('readPixels', () => {
     expect(image.data).toEqual(Float32Array.of(-3.5, 0, 1000.25, 7));
     expect(warnings).toEqual([
       `${path} holds values from -3.5 to 1000.25: the network expects 0..255, scaled alike for all slices. ` +
-        'They are used as they are; rescale the data for good results.',
+        'They are used as they are; set dataset.intensity to percentile or a window [low, high].',
     ]);
   });
 
