@@ -92,7 +92,7 @@ export class Workplace {
     return file;
   }
 
-  start(script: 'train.js' | 'gen-attn.js', args: readonly string[]): Running {
+  start(script: string, args: readonly string[]): Running {
     const file = compiled(script);
     if (!existsSync(file)) throw new Error(`Expected the compiled ${file}: run \`npm run build:ts\` first.`);
     const child = spawn(process.execPath, [file, ...args], {
