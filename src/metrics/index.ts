@@ -1,5 +1,11 @@
 export * from './auroc.js';
+export { BINARY_SCORES, type BinaryScoreName } from './binary-scores.js';
+export type { BootstrapOptions, Score } from './bootstrap.js';
+export type { ReliabilityBin } from './calibration.js';
 export * from './classification.js';
+export type { PrecisionRecallCurve, RocCurve } from './curves.js';
+export * from './evaluate-cases.js';
 export * from './localisation.js';
+export type { EvaluatedCase, PatientScoreRule } from './patients.js';
 export type { Reasons } from './reasons.js';
 export * from './segmentation.js';
