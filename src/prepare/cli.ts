@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { createCommand } from '../cli/command.js';
 import { expected, UsageError } from '../config/errors.js';
 import { orList } from '../config/fields.js';
+import { COCO_EXAMPLES, cocoCommand, runCoco } from './coco-command.js';
 import { NIFTI_EXAMPLES, niftiCommand, runNifti } from './nifti-command.js';
 import { PHANTOM_EXAMPLES, phantomCommand, runPhantom } from './phantom-command.js';
 import { runVoc, VOC_EXAMPLES, vocCommand } from './voc-command.js';
@@ -14,13 +15,14 @@ const SUBCOMMANDS: Readonly<Record<string, (argv: readonly string[]) => string |
   phantom: runPhantom,
   nifti: runNifti,
   voc: runVoc,
+  coco: runCoco,
 };
 
 /** Lists the commands; each has a help of its own. */
 function overview(): Command {
-  const examples = [...PHANTOM_EXAMPLES.slice(0, 1), ...NIFTI_EXAMPLES, ...VOC_EXAMPLES];
+  const examples = [...PHANTOM_EXAMPLES.slice(0, 1), ...NIFTI_EXAMPLES, ...VOC_EXAMPLES, ...COCO_EXAMPLES];
   const command = createCommand(START, 'Make datasets in the form that training reads.', examples);
-  for (const child of [phantomCommand(), niftiCommand(), vocCommand()]) {
+  for (const child of [phantomCommand(), niftiCommand(), vocCommand(), cocoCommand()]) {
     command.command(child.name().replace(`${START} `, '')).description(child.description());
   }
   return command.usage(`<${Object.keys(SUBCOMMANDS).join('|')}> [options]`).helpCommand(false);

@@ -6,7 +6,8 @@ import { UsageError } from '../config/errors.js';
 import { writeFileAtomic } from '../io/atomic.js';
 import { fileAccessError } from '../io/file-error.js';
 import { makeFolder } from '../io/make-folder.js';
-import { writeNpyDict } from '../io/npy-dict.js';
+import type { NpyArray } from '../io/npy.js';
+import { readNpyDict, writeNpyDict } from '../io/npy-dict.js';
 
 /** The original's name of the label file (`load_cls_label_list`). */
 export const LABEL_FILE = 'cls_labels_onehot.npy';
@@ -72,4 +73,26 @@ function oneHotDict(labels: NameLists['labels'], classes: number): Parameters<ty
       return [name, { dtype: 'float32' as const, shape: [classes], data }];
     }),
   );
+}
+
+/** Labels that a folder holds for the names of some of its lists. */
+export function readLabelSets(folder: string, splits: readonly string[]): Map<string, ReadonlySet<number>> {
+  const labels = readNpyDict(join(folder, LABEL_FILE));
+  const sets = new Map<string, ReadonlySet<number>>();
+  for (const split of splits) {
+    for (const name of readNameList(join(folder, `${split}.txt`))) {
+      const label = labels.get(name) as NpyArray | undefined;
+      if (label === undefined) {
+        throw new UsageError(
+          `Expected a label for ${name} of ${split}.txt in ${join(folder, LABEL_FILE)} but received none. ` +
+            'Prepare all splits together with --overwrite.',
+        );
+      }
+      const present = new Set<number>();
+      for (const [index, value] of Array.from(label.data as Float32Array).entries())
+        if (value > 0) present.add(index);
+      sets.set(name, present);
+    }
+  }
+  return sets;
 }

@@ -79,3 +79,74 @@ export async function writeVocKit(folder: string, augmented: boolean, images = V
   }
   return root;
 }
+
+export interface CocoAnnotation {
+  id: number;
+  image_id: number;
+  category_id: number;
+  segmentation: unknown;
+  area?: number;
+  iscrowd?: number;
+}
+
+export interface CocoJson {
+  info?: object;
+  images: { id: number; file_name: string; height: number; width: number }[];
+  annotations: CocoAnnotation[];
+  categories: { id: number; name: string }[];
+}
+
+/** A rectangle as a polygon. */
+export const rectangle = (x: number, y: number, width: number, height: number): number[][] => [
+  [x, y, x + width, y, x + width, y + height, x, y + height],
+];
+
+/** Three classes with gaps between their ids, out of order, as in COCO's own file. */
+export const COCO_CATEGORIES = [
+  { id: 44, name: 'bottle' },
+  { id: 1, name: 'person' },
+  { id: 18, name: 'dog' },
+];
+
+/** Four images, the last without annotations; polygons, runs, packed runs and a crowd. */
+export function cocoJson(split: 'train' | 'val'): CocoJson {
+  const name = (id: number) => `COCO_${split}2014_${String(id).padStart(12, '0')}.jpg`;
+  const images = [30, 9, 25, 31].map((id) => ({ id, file_name: name(id), height: 66, width: 70 }));
+  // Columns 0 to 9 of 66 pixels; packed by pycocotools 2.0.11.
+  const columns = { size: [66, 70], counts: [0, 660, 3960] };
+  const annotations = [
+    { id: 1, image_id: 9, category_id: 1, segmentation: rectangle(10, 10, 40, 40), area: 1600, iscrowd: 0 },
+    { id: 2, image_id: 25, category_id: 44, segmentation: columns, area: 660, iscrowd: 1 },
+    { id: 3, image_id: 9, category_id: 18, segmentation: rectangle(20, 20, 10, 5), area: 50, iscrowd: 0 },
+    {
+      id: 4,
+      image_id: 30,
+      category_id: 18,
+      segmentation: { size: [66, 70], counts: '0dd0hk3' },
+      area: 660,
+      iscrowd: 0,
+    },
+  ];
+  return {
+    info: { description: 'an "info" with [brackets]' },
+    images,
+    annotations,
+    categories: COCO_CATEGORIES,
+  };
+}
+
+/** Writes images and instances_{split}2014.json under `folder`; returns the arguments for `prepare coco`. */
+export async function writeCocoKit(
+  folder: string,
+  split: 'train' | 'val',
+  json = cocoJson(split),
+): Promise<string[]> {
+  const images = join(folder, `${split}2014`);
+  mkdirSync(images, { recursive: true });
+  for (const { file_name: file, height, width } of json.images) {
+    if (/^[^/]+\.jpg$/.test(file)) await writeJpeg(join(images, file), { height, width });
+  }
+  const annotations = join(folder, `instances_${split}2014.json`);
+  writeFileSync(annotations, JSON.stringify(json));
+  return ['--images', images, '--annotations', annotations];
+}

@@ -420,9 +420,9 @@ describe('the command', () => {
   });
 
   it.each([
-    [[], /phantom, nifti or voc for node dist\/prepare.js but received nothing/],
-    [['dicom'], /phantom, nifti or voc for .* but received string 'dicom'/],
-    [['constructor'], /phantom, nifti or voc/],
+    [[], /phantom, nifti, voc or coco for node dist\/prepare.js but received nothing/],
+    [['dicom'], /phantom, nifti, voc or coco for .* but received string 'dicom'/],
+    [['constructor'], /phantom, nifti, voc or coco/],
     [['--bogus'], /[Uu]nknown option '--bogus'/],
     [['phantom'], /'--out <folder>' not specified/],
     [['phantom', '--out', 'x', '--seed', 'one'], /for --seed but received string 'one'/],
