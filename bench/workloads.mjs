@@ -123,6 +123,8 @@ export function inference(folder) {
         }),
       ),
     validateImage: () =>
-      run(() => validate(model, loader, { device: 'cpu', scales: SCALES, numClasses: 2, cam: false })),
+      run(() =>
+        validate(model, loader, { device: 'cpu', scales: SCALES, numClasses: 2, cam: false, bkgScore: 0.45 }),
+      ),
   };
 }

@@ -171,4 +171,5 @@ export { buildModel, buildOptimizer, loadPretrained, stepOptions } from './train
 export { type StepOptions, type StepResult, trainStep } from './training/step.js';
 export type { Summary } from './training/summary.js';
 export { NonFiniteLoss, type TrainOptions, train } from './training/train.js';
-export { type ValidateOptions, type ValidationScores, validate } from './training/validate.js';
+export { type ValidateOptions, validate } from './training/validate.js';
+export type { ClassScores, PixelScores, ValidationScores } from './training/validation-scores.js';

@@ -41,6 +41,17 @@ export function camToLabel(valid: Tensor, boxes: Boxes, thresholds: Thresholds):
 }
 
 /**
+ * Labels without an ignored middle: the strongest class where its map is above the background score (original:
+ * cam_to_label as validate() calls it).
+ * @param valid [B, C, H, W] from validCam
+ * @returns int64 [B, H, W]
+ */
+export function camLabel(valid: Tensor, bkgScore: number): Tensor {
+  const { values, indices } = valid.max(1);
+  return indices.add(1).maskedFill(values.le(bkgScore), 0);
+}
+
+/**
  * One label from a strict and a lenient reading of the same maps: foreground where the strict one (high
  * background score) says so, background where both do, ignored where they disagree. [B, H, W] each.
  */

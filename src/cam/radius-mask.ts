@@ -17,9 +17,14 @@ export function getMaskByRadius(h = 20, w = 20, radius = 8): Uint8Array {
   return mask;
 }
 
+/** Enough for training's crop and the sizes of a validation in turn; a mask is N x N bytes, and sizes are many. */
+const KEPT = 8;
 const cache = new Map<string, Tensor>();
 
-/** The same as a bool tensor [hw, hw], made once for each grid. Not to be disposed. */
+/**
+ * The same as a bool tensor [hw, hw]; the last few grids' are kept. Not to be disposed, nor held for long: asking for
+ * other grids frees it.
+ */
 export function radiusMask(
   [h, w]: readonly [number, number],
   radius: number,
@@ -30,7 +35,14 @@ export function radiusMask(
   if (!mask) {
     const host = Tensor.from(getMaskByRadius(h, w, radius), [h * w, h * w], 'bool');
     mask = keep(device === 'cpu' ? host : host.to({ device }));
-    cache.set(key, mask);
+  }
+  // A map remembers insertion order: the first key is the one that was not asked for the longest.
+  cache.delete(key);
+  cache.set(key, mask);
+  for (const [oldest, unused] of cache) {
+    if (cache.size <= KEPT) break;
+    cache.delete(oldest);
+    unused.dispose();
   }
   return mask;
 }

@@ -172,6 +172,9 @@ const val = {
   split: text('the name of a split').default('val').describe('What validation and export read.'),
   batch_size: int(1).default(1).describe('Images in one validation or export pass.'),
   cam: bool().default(true).describe('Score CAMs and segmentations too, where masks exist.'),
+  aff: bool()
+    .default(true)
+    .describe('With cam: score propagated CAMs too. Memory grows with pixels squared.'),
 };
 
 const optimizer = {

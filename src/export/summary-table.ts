@@ -9,6 +9,9 @@ interface Scores {
   camDiceBest: { threshold: string; dice: number } | null;
   segDice: number | null;
   pointingGame: number | null;
+  segScore: { miou: number } | null;
+  camScore: { miou: number } | null;
+  affScore: { miou: number } | null;
   iterations: number;
   bestIteration: number;
   seconds: number;
@@ -31,6 +34,12 @@ export function summaryTable(
     [`CAM Dice, best${at}`, shown(camDiceBest?.dice ?? null)],
     ['segmentation Dice', shown(summary.segDice)],
   ];
+  if (summary.segScore)
+    rows.push(
+      ['segmentation mIoU', shown(summary.segScore.miou)],
+      ['CAM mIoU', shown(summary.camScore?.miou ?? null)],
+      ['affinity CAM mIoU', shown(summary.affScore?.miou ?? null)],
+    );
   const title = `best.pth (iteration ${summary.bestIteration} of ${summary.iterations}) on ${summary.images} validation slices, ${Math.round(summary.seconds)} s of training`;
   return [
     title,

@@ -1,4 +1,5 @@
 import { auroc } from './auroc.js';
+import { averagePrecision } from './average-precision.js';
 import { meanOfDefined, type Reasons } from './reasons.js';
 
 export interface ConfusionCounts {
@@ -11,6 +12,7 @@ export interface ConfusionCounts {
 /** The names of the scores; sensitivity is recall, precision is positive predictive value. */
 export const CLASSIFICATION_SCORES = [
   'auroc',
+  'averagePrecision',
   'accuracy',
   'f1',
   'sensitivity',
@@ -37,7 +39,9 @@ export interface MultiLabelScores {
 }
 
 /** F1, sensitivity, ... of confusion counts; null where the denominator is 0. */
-export function confusionScores(counts: ConfusionCounts): Omit<ClassificationScoreValues, 'auroc'> {
+export function confusionScores(
+  counts: ConfusionCounts,
+): Omit<ClassificationScoreValues, 'auroc' | 'averagePrecision'> {
   const { truePositives: tp, falsePositives: fp, trueNegatives: tn, falseNegatives: fn } = counts;
   const ratio = (part: number, whole: number) => (whole === 0 ? null : part / whole);
   return {
@@ -51,6 +55,7 @@ export function confusionScores(counts: ConfusionCounts): Omit<ClassificationSco
 
 const WHY_NULL: Record<ClassificationScoreName, string> = {
   auroc: 'needs at least one positive and one negative sample',
+  averagePrecision: 'there is no positive sample',
   accuracy: 'needs at least one sample',
   f1: 'there is neither a positive label nor a positive prediction',
   sensitivity: 'there is no positive sample',
@@ -96,6 +101,7 @@ export class BinaryAccumulator {
     }
     const values: ClassificationScoreValues = {
       auroc: auroc(this.#scores, this.#labels),
+      averagePrecision: averagePrecision(this.#scores, this.#labels),
       ...confusionScores(confusion),
     };
     const reasons: Reasons = {};

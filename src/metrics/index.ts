@@ -1,4 +1,5 @@
 export * from './auroc.js';
+export * from './average-precision.js';
 export { BINARY_SCORES, type BinaryScoreName } from './binary-scores.js';
 export type { BootstrapOptions, Score } from './bootstrap.js';
 export type { ReliabilityBin } from './calibration.js';

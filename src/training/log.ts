@@ -5,7 +5,8 @@ import { MetricsLog } from './metrics-log.js';
 import { createProgress, type ProgressReporter } from './progress.js';
 import type { Phase } from './schedule.js';
 import type { StepResult } from './step.js';
-import type { ValidationScores } from './validate.js';
+import type { ValidationScores } from './validation-scores.js';
+import { validationTable } from './validation-table.js';
 
 const PHASE_TEXT: Record<Phase, string> = {
   cls: 'classification only',
@@ -172,7 +173,13 @@ export class TrainLog {
       parts.push(`CAM Dice ${dice.toFixed(4)} (best threshold ${threshold})`);
       parts.push(`seg Dice ${shown(scores.segDice)}`, `pointing game ${shown(scores.pointingGame)}`);
     }
+    if (scores.segScore) {
+      const [seg, cam, aff] = [scores.segScore, scores.camScore, scores.affScore].map((s) => s?.miou ?? null);
+      parts.push(`mIoU ${shown(seg!)} (CAM ${shown(cam!)}, affinity CAM ${shown(aff!)})`);
+    }
     this.info(`Validation at ${iteration}: ${parts.join(', ')}, loss ${scores.loss.toFixed(4)}`);
+    const table = validationTable(scores);
+    if (table) this.info(`Scores by class:\n${table}`);
     const { camDice, ...rest } = scores;
     this.#metrics?.append({ kind: 'validation', iteration, ...rest, camDice });
   }

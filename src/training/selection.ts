@@ -1,5 +1,5 @@
 import type { Phase } from './schedule.js';
-import type { ValidationScores } from './validate.js';
+import type { ValidationScores } from './validation-scores.js';
 
 /** Why a checkpoint is the best so far. */
 export interface Best {

@@ -3,7 +3,7 @@ import type { SplitReport } from '../datasets/split-report.js';
 import { buildInfo, type Device, getNumThreads } from '../tensor/index.js';
 import type { EmptySteps } from './log.js';
 import type { TrainSession } from './session.js';
-import type { ValidationScores } from './validate.js';
+import type { ValidationScores } from './validation-scores.js';
 
 /** What summary.json holds: the scores of best.pth on validation, and how the run came by them. */
 export interface Summary extends ValidationScores {

@@ -4,7 +4,7 @@ import { NonFiniteLoss } from './faults.js';
 import { phaseAt } from './schedule.js';
 import { selectBest } from './selection.js';
 import type { TrainSession } from './session.js';
-import { validate } from './validate.js';
+import { validate, validateOptions } from './validate.js';
 
 /** Whether a validation belongs after `iteration` iterations and was not finished yet. */
 export function isValidationDue({ config, progress }: TrainSession): boolean {
@@ -26,10 +26,7 @@ export async function validateAndKeepBest(session: TrainSession): Promise<void> 
   saveWeights(model, paths.iteration(iteration));
   const evalLoader = createEvalLoader(config, config.val.split);
   const scores = await validate(model, evalLoader, {
-    device,
-    scales: config.cam.scales,
-    numClasses: config.dataset.num_classes,
-    cam: config.val.cam,
+    ...validateOptions(config, device),
     stopWhen: () => interrupt.asked !== undefined,
     onProgress: (done, total) => log.validating(done, total),
   }).finally(() => evalLoader.close());

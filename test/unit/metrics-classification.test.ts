@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   auroc,
+  averagePrecision,
   BinaryAccumulator,
   CLASSIFICATION_SCORES,
   MultiLabelAccumulator,
@@ -93,6 +94,24 @@ describe('auroc', () => {
   });
 });
 
+describe('averagePrecision', () => {
+  // Expected: the example in scikit-learn's documentation, and hand-made sums of precision over steps of recall.
+  it.each([
+    ['no ties', [0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1], 0.8333333333333333],
+    ['perfect', [0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1], 1],
+    ['all equal', [0.5, 0.5, 0.5, 0.5], [0, 1, 0, 1], 0.5],
+  ])('%s', (_, scores, labels, expected) => {
+    expect(averagePrecision(scores, labels)).toBeCloseTo(expected, 15);
+  });
+
+  it('is null without a positive, and refuses what cannot be ranked', () => {
+    expect(averagePrecision([], [])).toBeNull();
+    expect(averagePrecision([0.3], [0])).toBeNull();
+    expect(() => averagePrecision([0.1, NaN], [0, 1])).toThrow('received NaN at index 1');
+    expect(() => averagePrecision([0.1], [0, 1])).toThrow('1 scores and 2 labels');
+  });
+});
+
 describe('BinaryAccumulator', () => {
   it('counts and scores by hand-made numbers', () => {
     // tp 2, fn 1, fp 1, tn 3
@@ -124,7 +143,13 @@ describe('BinaryAccumulator', () => {
     }
     const onlyNegatives = accumulate([0.1, 0.2], [0, 0]);
     expect(onlyNegatives).toMatchObject({ accuracy: 1, specificity: 1, auroc: null, f1: null });
-    expect(Object.keys(onlyNegatives.reasons).sort()).toEqual(['auroc', 'f1', 'precision', 'sensitivity']);
+    expect(Object.keys(onlyNegatives.reasons).sort()).toEqual([
+      'auroc',
+      'averagePrecision',
+      'f1',
+      'precision',
+      'sensitivity',
+    ]);
     // All wrong is a measured 0, not a missing score.
     expect(accumulate([0.1, 0.9], [1, 0])).toMatchObject({ f1: 0, auroc: 0, accuracy: 0 });
   });
@@ -190,6 +215,7 @@ for case in json.load(open(sys.argv[1])):
     p = [int(v > 0.5) for v in s]
     out.append({
         "auroc": m.roc_auc_score(y, s) if 0 < sum(y) < len(y) else None,
+        "averagePrecision": m.average_precision_score(y, s) if sum(y) else None,
         "accuracy": m.accuracy_score(y, p),
         "f1": m.f1_score(y, p) if sum(y) + sum(p) else None,
         "sensitivity": m.recall_score(y, p) if sum(y) else None,
