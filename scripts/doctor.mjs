@@ -1,5 +1,5 @@
 // `npm run doctor`: what is installed, what was searched, and the exact command that mends what is wrong.
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { addonFault } from './lib/build-addon.mjs';
 import { typescriptFault } from './lib/build-typescript.mjs';
@@ -60,6 +60,27 @@ function addonChecks(root, search) {
   return { probe, check: judge('addon', value, wrong, 'npm run setup') };
 }
 
+// Which names training looks for is known to the compiled sources alone; without them the check has no answer.
+const modules = ['pretrained-files', 'schema'].map((name) => import(`../dist/config/${name}.js`));
+const [weightFiles, schema] = await Promise.all(modules).catch(() => []);
+
+/** ImageNet weights of the working directory, as training finds them. @returns {Check} */
+function pretrainedCheck() {
+  const name = 'ImageNet weights';
+  if (!weightFiles) return { name, state: 'warning', value: 'not known before dist/ is compiled' };
+  const { defaultPretrainedPath, findPretrained, PRETRAINED_DIR } = weightFiles;
+  /** @type {string[]} */
+  const found = schema.BACKBONES.flatMap(
+    (/** @type {string} */ backbone) => findPretrained(defaultPretrainedPath(backbone)) ?? [],
+  );
+  if (found.length > 0) {
+    const files = found.map((file) => `${file} (${(statSync(file).size / 1e6).toFixed(0)} MB)`);
+    return { name, state: 'ok', value: files.join(', ') };
+  }
+  const value = `none in ${PRETRAINED_DIR}/: training starts from random weights`;
+  return { name, state: 'warning', value, fix: 'npm run download-pretrained -- mit_b1' };
+}
+
 /** @param {import('./lib/probe-addon.mjs').Probe | undefined} probe */
 function describeDevices(probe) {
   /** @type {Record<string, { available: boolean, reason?: string }>} */
@@ -108,6 +129,7 @@ export function examine({ root = packageRoot, env = process.env } = {}) {
       existsSync(join(root, 'src')) ? typescriptFault(root) : undefined,
       'npm run setup',
     ),
+    pretrainedCheck(),
   ];
   return {
     ok: checks.every((check) => check.state !== 'fault'),

@@ -14,6 +14,7 @@ import { getDevice } from './training/device.js';
 import { exportSplit } from './training/export-split.js';
 import { TrainLog } from './training/log.js';
 import { setupLogger, timestamp } from './training/logging.js';
+import { requirePretrained } from './training/pretrained.js';
 import { train } from './training/train.js';
 import { makeWritable } from './training/work-dir.js';
 
@@ -31,6 +32,7 @@ await runMain(async () => {
     throw new UsageError(`Expected a checkpoint to resume from at ${resume} but there is no such file.`);
   // Before the work directory is touched: a mistyped command leaves nothing behind.
   checkData(config);
+  if (!resume) requirePretrained(config);
   for (const folder of [paths.root, paths.checkpoints]) makeWritable(folder);
 
   const logger = setupLogger(paths.log(runName()), { verbose: args.verbose });

@@ -1,5 +1,6 @@
 /** Defaults that depend on the dataset and on other keys, as the original's training scripts have them. */
 import path from 'node:path';
+import { defaultPretrainedPath } from './pretrained-files.js';
 
 /** Datasets of the original, which its gen_attn.py recognises in root_dir (get_dataset). */
 export const ORIGINAL_DATASETS = ['lasc', 'brats', 'kits', 'coco', 'voc'] as const;
@@ -77,7 +78,7 @@ export const DERIVED_DEFAULTS: readonly DerivedDefault[] = [
   {
     key: 'backbone.pretrained_path',
     from: ['backbone.config'],
-    compute: (config: string) => `pretrained/${config}.pth`,
+    compute: defaultPretrainedPath,
   },
   {
     key: 'train.aff_label_switch_iter',

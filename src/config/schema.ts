@@ -33,7 +33,9 @@ const backbone = {
   pretrained: oneOf(['auto', 'required', 'none'])
     .default('auto')
     .describe('ImageNet weights: auto warns and goes on without the file, required stops.'),
-  pretrained_path: text('the path of a weight file').describe('Default: pretrained/{config}.pth.'),
+  pretrained_path: text('the path of a weight file').describe(
+    'Default: pretrained/{config}.pth; .safetensors and .bin of the same name are found as well.',
+  ),
   comments: z.string({ error: 'a text' }).nullable().default(null).describe('For people; never read.'),
 };
 

@@ -11,8 +11,9 @@ import { checkData } from './check-data.js';
 import { type Progress, saveTraining } from './checkpoints.js';
 import { Interrupt } from './interrupt.js';
 import type { TrainLog } from './log.js';
+import { loadPretrained } from './pretrained.js';
 import { keepBest, resumeFrom } from './resume.js';
-import { buildModel, buildOptimizer, loadPretrained } from './setup.js';
+import { buildModel, buildOptimizer } from './setup.js';
 
 export interface TrainOptions {
   device: Device;
@@ -63,7 +64,7 @@ export class TrainSession {
     setupSeed(config.train.seed);
 
     this.model = buildModel(config, device).train();
-    if (!resume) log.info(loadPretrained(this.model, config).message);
+    if (!resume) this.#loadPretrained();
     this.optimizer = buildOptimizer(this.model, config);
     this.progress = resume ? this.#resume(resume) : { ...FRESH };
     this.loader = createTrainLoader(config, {
@@ -110,6 +111,13 @@ export class TrainSession {
     this.log.info(splitLine(val.split, this.splits.val));
     const leak = leakage(this.splits);
     if (leak) this.log.warn(leak);
+  }
+
+  #loadPretrained(): void {
+    const { pretrained } = this.config.backbone;
+    const { loaded, message } = loadPretrained(this.model, this.config);
+    if (loaded || pretrained === 'none') this.log.info(message);
+    else this.log.warn(message);
   }
 
   #resume(path: string): Progress {

@@ -1,11 +1,7 @@
-import { existsSync } from 'node:fs';
-import { UsageError } from '../config/errors.js';
 import type { Config } from '../config/schema.js';
-import { readWeightFile } from '../io/weight-file.js';
-import { convertPretrained } from '../models/pretrained.js';
 import { WeTr } from '../models/wetr.js';
 import { PolyWarmupAdamW } from '../optim/poly-warmup-adamw.js';
-import type { Device, RawTensor } from '../tensor/index.js';
+import type { Device } from '../tensor/index.js';
 import { positiveWeights } from './class-weights.js';
 import type { StepOptions } from './step.js';
 
@@ -19,40 +15,6 @@ export function buildModel(config: Config, device: Device): WeTr {
     pooling: backbone.pooling,
     dropPath: train.drop_path,
   }).to(device);
-}
-
-/**
- * Loads ImageNet weights into the encoder as `backbone.pretrained` says.
- * @returns what to tell the user
- * @throws UsageError when they are required and missing
- */
-export function loadPretrained(model: WeTr, config: Config): { loaded: boolean; message: string } {
-  const { pretrained, pretrained_path: path, config: name } = config.backbone;
-  if (pretrained === 'none') return { loaded: false, message: 'Encoder starts from random weights' };
-  if (!existsSync(path)) {
-    const missing = `no ImageNet weights for ${name} at ${path}`;
-    if (pretrained === 'required')
-      throw new UsageError(
-        `backbone.pretrained is 'required' but there are ${missing}. See pretrained/README.md.`,
-      );
-    return {
-      loaded: false,
-      message: `WARNING: ${missing}; the encoder starts from random weights and will need far more training. See pretrained/README.md, or set backbone.pretrained: none`,
-    };
-  }
-  const state = model.stateDict();
-  for (const [entry, tensor] of readPretrained(path)) state.set(`encoder.${entry}`, tensor);
-  model.loadStateDict(state, path);
-  return { loaded: true, message: `Encoder starts from ImageNet weights: ${path}` };
-}
-
-function readPretrained(path: string): Map<string, RawTensor> {
-  const weights = readWeightFile(path);
-  try {
-    return convertPretrained(weights, path);
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message}. See pretrained/README.md.`, { cause: error });
-  }
 }
 
 /** The original's four groups: encoder, frozen encoder norms, and the two heads at ten times the rate. */

@@ -4,10 +4,11 @@
  */
 import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { readStateDict, writeCheckpoint } from '../../src/io/checkpoint.js';
+import { type CheckpointValue, readStateDict, writeCheckpoint } from '../../src/io/checkpoint.js';
 import { writeNpy } from '../../src/io/npy.js';
+import { writeSafetensors } from '../../src/io/safetensors.js';
 import { WeTr } from '../../src/models/wetr.js';
-import { deviceAvailable } from '../../src/tensor/index.js';
+import { deviceAvailable, type RawTensor } from '../../src/tensor/index.js';
 import { type Ended, Workplace } from './workplace.js';
 
 let place: Workplace;
@@ -237,6 +238,8 @@ describe('configuration and flags', () => {
   });
 });
 
+type Weights = Map<string, RawTensor>;
+
 describe('pretrained weights', () => {
   /** Past the checks of data: the work directory is there, but holds no checkpoint. */
   async function stopped(settings: Record<string, unknown>, ...parts: (string | RegExp)[]) {
@@ -265,7 +268,15 @@ describe('pretrained weights', () => {
   }
 
   it('required and missing', async () => {
-    await stopped({}, "backbone.pretrained is 'required'", 'pretrained/mit_b0.pth', 'pretrained/README.md');
+    place.phantom();
+    const ended = await place.train('--config', place.config({ 'backbone.pretrained': 'required' }));
+    expect(errorOf(ended)).toContain(
+      "backbone.pretrained is 'required' but there are no ImageNet weights for mit_b0: looked for " +
+        'pretrained/mit_b0.pth, pretrained/mit_b0.safetensors, pretrained/mit_b0.bin. Get them with\n' +
+        '  npm run download-pretrained -- mit_b0\n',
+    );
+    expect(ended.code).toBe(2);
+    expect(existsSync(place.path('work'))).toBe(false);
   });
 
   it('missing without being required: a warning, and random weights', async () => {
@@ -273,7 +284,15 @@ describe('pretrained weights', () => {
     const settings = { 'backbone.pretrained': undefined, 'train.max_iters': 2, 'val.cam': false };
     const { code, stderr } = await place.train('--config', place.config(settings));
     expect(code).toBe(0);
-    expect(stderr).toMatch(/WARNING: no ImageNet weights for mit_b0 at pretrained\/mit_b0\.pth/);
+    expect(stderr).toMatch(
+      / - WARNING: there are no ImageNet weights for mit_b0: looked for pretrained\/mit_b0\.pth/,
+    );
+    expect(stderr).toContain('\n  npm run download-pretrained -- mit_b0\n');
+    const silent = await place.train(
+      '--config',
+      place.config({ ...settings, 'backbone.pretrained': 'none' }),
+    );
+    expect(silent.stderr).not.toMatch(/ImageNet|download-pretrained/);
   });
 
   it('damaged, of another kind, or of another backbone', async () => {
@@ -285,11 +304,42 @@ describe('pretrained weights', () => {
     const shapes =
       /of another shape \(\d+\):\n\s+encoder\.patch_embed1\.proj\.weight: expected \[32, 3, 7, 7\] but received \[64/;
     await stopped({ 'backbone.pretrained_path': 'b1.pth' }, 'b1.pth does not fit this model', shapes);
+    const weights = writeEncoder('mit_b0', 'odd.pth');
+    weights.set('block1.0.extra', weights.get('norm4.bias')!);
+    weights.delete('norm4.bias');
+    writeCheckpoint(place.path('odd.pth'), weights);
+    await stopped(
+      { 'backbone.pretrained_path': 'odd.pth' },
+      /missing \(1\):\n\s+encoder\.norm4\.bias\n\s+unexpected \(1\):\n\s+encoder\.block1\.0\.extra/,
+    );
   });
 
-  it('that fit are where the encoder starts', async () => {
+  it.each([
+    ['an official file', 'b0.pth', (weights: Weights) => writeCheckpoint(place.path('b0.pth'), weights)],
+    [
+      'nested in a checkpoint',
+      'b0.pth',
+      (weights: Weights) =>
+        writeCheckpoint(
+          place.path('b0.pth'),
+          new Map<string, CheckpointValue>([
+            ['state_dict', weights],
+            ['epoch', 300],
+          ]),
+        ),
+    ],
+    [
+      'the hub’s form of the same name',
+      'b0.safetensors',
+      (weights: Weights) => {
+        rmSync(place.path('b0.pth'));
+        writeSafetensors(place.path('b0.safetensors'), weights);
+      },
+    ],
+  ])('that fit are where the encoder starts: %s', async (_, file, write) => {
     place.phantom();
     const weights = writeEncoder('mit_b0', 'b0.pth');
+    write(weights);
     const settings = {
       'backbone.pretrained': 'required',
       'backbone.pretrained_path': 'b0.pth',
@@ -297,7 +347,7 @@ describe('pretrained weights', () => {
     };
     const { code, stderr } = await place.train('--config', place.config(settings));
     expect(code, stderr).toBe(0);
-    expect(stderr).toContain('Encoder starts from ImageNet weights: b0.pth');
+    expect(stderr).toContain(`Encoder starts from ImageNet weights: ${file}`);
     const trained = readStateDict(place.path('work/checkpoints/wetr_iter_2.pth'));
     // Norms are frozen: after training they are the file's to the bit.
     const norms = [...weights.keys()].filter((name) => name.includes('norm'));
