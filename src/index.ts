@@ -78,6 +78,14 @@ export {
   type SafetensorsHeader,
   writeSafetensors,
 } from './io/safetensors.js';
+export type { Event, SummaryValue } from './io/tensorboard/event.js';
+export {
+  type EventFile,
+  EventWriter,
+  eventFiles,
+  readEventFile,
+  readRun,
+} from './io/tensorboard/event-file.js';
 export { readWeightFile } from './io/weight-file.js';
 // Loading: how it is fed.
 export {
