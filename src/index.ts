@@ -8,6 +8,7 @@
 export { affinityLabel, propagateCam, transitionMatrix } from './cam/affinity.js';
 export { type Boxes, boxMask } from './cam/boxes.js';
 export { denormalize } from './cam/denormalize.js';
+export { CRF_DEFAULTS, type CrfOptions, denseCrf, denseCrfAsync } from './cam/dense-crf.js';
 export { getDownSize } from './cam/down-size.js';
 export { type MultiScaleCam, type MultiScaleOptions, multiScaleCam } from './cam/multi-scale.js';
 export { type PipelineOptions, type PixelLabels, pixelLabels } from './cam/pipeline.js';

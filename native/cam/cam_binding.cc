@@ -1,5 +1,6 @@
 #include "cam/cam_binding.h"
 
+#include "cam/dense_crf.h"
 #include "cam/multi_scale_cam.h"
 #include "cam/par.h"
 #include "nn/wetr_binding.h"
@@ -27,6 +28,11 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> predict(Model model, at::Tensor i
   return {out.cls, out.seg, cam};
 }
 
+at::Tensor denseCrf(at::Tensor rgb, at::Tensor probabilities, int64_t iterations, double posW, double posXyStd,
+                    double biW, double biXyStd, double biRgbStd) {
+  return cam::denseCrf(rgb, probabilities, {iterations, posW, posXyStd, biW, biXyStd, biRgbStd});
+}
+
 }  // namespace
 
 void registerCam(Exports& m) {
@@ -36,6 +42,10 @@ void registerCam(Exports& m) {
         +[](at::Tensor images, at::Tensor masks, std::vector<int64_t> dilations, int64_t iterations) {
           return cam::refine(images, masks, {dilations, iterations});
         });
+  const std::vector<const char*> crf{"rgb",  "probabilities", "iterations", "posW",
+                                     "posXyStd", "biW",       "biXyStd",    "biRgbStd"};
+  m.def("denseCrf", crf, denseCrf);
+  m.defAsync("denseCrfAsync", crf, denseCrf);
 }
 
 }  // namespace afa

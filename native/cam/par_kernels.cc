@@ -3,12 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-// The addon is built for any x86-64; the loops are compiled once more for AVX2 and chosen at load time.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define AFA_VECTORISED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define AFA_VECTORISED
-#endif
+#include "cam/vectorised.h"
 
 namespace afa::cam {
 

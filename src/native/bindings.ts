@@ -11,6 +11,17 @@ type Ints = readonly number[];
 type Unary = (self: TensorHandle) => TensorHandle;
 type Binary = (self: TensorHandle, other: Operand) => TensorHandle;
 type Reduce = (self: TensorHandle, dims: Ints | undefined, keepdim: boolean) => TensorHandle;
+/** rgb uint8 [H, W, 3] and probabilities [C, H, W] to marginals [C, H, W]. */
+export type DenseCrf<R> = (
+  rgb: TensorHandle,
+  probabilities: TensorHandle,
+  iterations: number,
+  posW: number,
+  posXyStd: number,
+  biW: number,
+  biXyStd: number,
+  biRgbStd: number,
+) => R;
 
 export interface Bindings {
   initialize(errorClass: unknown): void;
@@ -212,6 +223,8 @@ export interface Bindings {
     dilations: Ints,
     iterations: number,
   ): TensorHandle;
+  denseCrf: DenseCrf<TensorHandle>;
+  denseCrfAsync: DenseCrf<Promise<TensorHandle>>;
   adamwStep(
     parameters: readonly TensorHandle[],
     firstMoments: readonly TensorHandle[],
