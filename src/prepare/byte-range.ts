@@ -20,45 +20,55 @@ export async function readByteRange(
   start: number,
   length: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(length);
+  let done = 0;
+  for await (const chunk of byteChunks(path, start, length)) {
+    bytes.set(chunk, done);
+    done += chunk.length;
+  }
+  return bytes.slice(0, done);
+}
+
+/** As `readByteRange`, piece by piece: what is read is good until the next piece. */
+export async function* byteChunks(path: string, start: number, length: number): AsyncGenerator<Uint8Array> {
   let file: FileHandle | undefined;
   try {
     file = await open(path, 'r');
-    const magic = (await readAt(file, 0, 2)) as Uint8Array;
-    if (magic[0] !== 0x1f || magic[1] !== 0x8b) return await readAt(file, start, length);
+    const magic = new Uint8Array(2);
+    await file.read(magic, 0, 2, 0);
+    if (magic[0] === 0x1f && magic[1] === 0x8b) {
+      yield* zippedChunks(path, start, length);
+      return;
+    }
+    const chunk = new Uint8Array(Math.min(CHUNK_BYTES, length));
+    for (let done = 0; done < length; ) {
+      const { bytesRead } = await file.read(chunk, 0, Math.min(chunk.length, length - done), start + done);
+      if (bytesRead === 0) return;
+      done += bytesRead;
+      yield chunk.subarray(0, bytesRead);
+    }
   } catch (error) {
+    if (error instanceof UsageError) throw error;
     const readable = fileAccessError(error, 'read', path) as Error;
     throw new UsageError(readable.message, { cause: error });
   } finally {
     await file?.close();
   }
-  return await readZipped(path, start, length);
 }
 
-async function readAt(file: FileHandle, start: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(length);
-  let done = 0;
-  while (done < length) {
-    const { bytesRead } = await file.read(bytes, done, Math.min(length - done, 1 << 30), start + done);
-    if (bytesRead === 0) return bytes.slice(0, done);
-    done += bytesRead;
-  }
-  return bytes;
-}
-
-async function readZipped(path: string, start: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+async function* zippedChunks(path: string, start: number, length: number): AsyncGenerator<Uint8Array> {
   const source = createReadStream(path, { highWaterMark: CHUNK_BYTES });
   const contents = source.pipe(createGunzip({ chunkSize: CHUNK_BYTES }));
   // `pipe` hands data on, but not errors.
   source.on('error', (error) => contents.destroy(error));
-  const bytes = new Uint8Array(length);
   let position = 0;
   try {
     for await (const chunk of contents as AsyncIterable<Uint8Array>) {
       const part = chunk.subarray(Math.max(0, start - position), Math.max(0, start + length - position));
-      bytes.set(part, Math.max(0, position - start));
+      if (part.length > 0) yield part;
       position += chunk.length;
       // Leaving the loop destroys the stream: later channels of a 4-D volume are not even unzipped.
-      if (position >= start + length) return bytes;
+      if (position >= start + length) return;
     }
   } catch (error) {
     const reason = (error as Error).message;
@@ -69,5 +79,4 @@ async function readZipped(path: string, start: number, length: number): Promise<
   } finally {
     source.destroy();
   }
-  return bytes.slice(0, Math.max(0, position - start));
 }

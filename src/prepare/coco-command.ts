@@ -74,7 +74,7 @@ export async function runCoco(argv: readonly string[]): Promise<string> {
         if (interrupt.asked && !label.startsWith('Writing')) throw new StoppedError();
         if (label !== stage) {
           progress?.stop();
-          progress = createProgress({ label, total, plainEverySeconds: 5 });
+          progress = createProgress({ label, total, done: done - 1, plainEverySeconds: 5 });
           stage = label;
         }
         progress?.update(done);
@@ -89,7 +89,8 @@ export async function runCoco(argv: readonly string[]): Promise<string> {
   }
 }
 
-class StoppedError extends Error {
+/** Ctrl-C has ended the work in good order. */
+export class StoppedError extends Error {
   readonly exitCode = INTERRUPTED;
   constructor() {
     super('Stopped before the lists were written. The same command goes on with the masks that are missing.');

@@ -28,6 +28,13 @@ export function parseWindow(text: string): WindowRule {
   return { kind: percentile ? 'percentile' : 'intensity', low, high };
 }
 
+/** Bright artefacts and the noise of air do not stretch the window. */
+export const DEFAULT_WINDOW: WindowRule = { kind: 'percentile', low: 1, high: 99 };
+
+/** The window as the flag takes it. */
+export const windowText = ({ kind, low, high }: WindowRule): string =>
+  kind === 'percentile' ? `p${low},p${high}` : `${low},${high}`;
+
 const number = (text: string): number => (text === '' ? Number.NaN : Number(text));
 
 /**

@@ -2,7 +2,7 @@
 
 import { UsageError } from '../config/errors.js';
 import { gridDisplacement } from './affine.js';
-import { type NiftiHeader, readNiftiVoxels } from './nifti-file.js';
+import { type NiftiHeader, voxelBlocks, voxelCount } from './nifti-file.js';
 
 /** Labels stored as floats may be off by the rounding of a scale factor; probabilities are off by more. */
 const ROUNDING = 1e-3;
@@ -52,27 +52,29 @@ export async function readPositiveMask(
   header: NiftiHeader,
   positive: readonly number[],
 ): Promise<PositiveMask> {
-  const values = await readNiftiVoxels(header, 0);
   const wanted = new Set(positive);
   const found = new Set<number>();
-  const data = new Uint8Array(values.length);
+  const data = new Uint8Array(voxelCount(header));
   let last = 0;
   let lastIsPositive = false;
-  for (let i = 0; i < values.length; i++) {
-    const label = Math.round(values[i]!);
-    if (!(Math.abs(values[i]! - label) <= ROUNDING)) {
-      throw new UsageError(
-        `Expected whole label numbers for ${header.path} but received ${values[i]}. ` +
-          'Turn a probability map into labels by a threshold first.',
-      );
+  for await (const { start, values } of voxelBlocks(header, 0)) {
+    for (let i = 0; i < values.length; i++) {
+      const label = Math.round(values[i]!);
+      if (!(Math.abs(values[i]! - label) <= ROUNDING)) throw noLabel(header.path, values[i]!);
+      // Neighbours mostly share their label: one comparison instead of two look-ups.
+      if (label !== last) {
+        last = label;
+        if (label !== 0) found.add(label);
+        lastIsPositive = label !== 0 && (wanted.size === 0 || wanted.has(label));
+      }
+      if (lastIsPositive) data[start + i] = 1;
     }
-    // Neighbours mostly share their label: one comparison instead of two look-ups.
-    if (label !== last) {
-      last = label;
-      if (label !== 0) found.add(label);
-      lastIsPositive = label !== 0 && (wanted.size === 0 || wanted.has(label));
-    }
-    if (lastIsPositive) data[i] = 1;
   }
   return { data, found };
 }
+
+const noLabel = (path: string, value: number): UsageError =>
+  new UsageError(
+    `Expected whole label numbers for ${path} but received ${value}. ` +
+      'Turn a probability map into labels by a threshold first.',
+  );

@@ -5,12 +5,13 @@ import { createCommand, parseArguments } from '../cli/command.js';
 import { choiceOption, integerOption } from '../cli/options.js';
 import { expected, UsageError } from '../config/errors.js';
 import { createProgress } from '../training/progress.js';
+import { some } from './case-folders.js';
 import { theInput } from './input-argument.js';
-import { parseWindow, type WindowRule } from './intensity-window.js';
-import { prepareNiftiDataset } from './nifti-dataset.js';
+import { parseWindow, type WindowRule, windowText } from './intensity-window.js';
+import { type NiftiDatasetSummary, prepareNiftiDataset } from './nifti-dataset.js';
 import { SLICE_AXES, type SliceAxis } from './slice-geometry.js';
 import { type EmptyPolicy, parseEmptyPolicy, SMALL_POLICIES, type SmallPolicy } from './slice-selection.js';
-import { datasetOfPrefix, summaryText } from './summary.js';
+import { datasetOfPrefix, plural, summaryText } from './summary.js';
 
 export const NIFTI_EXAMPLES = [
   [
@@ -26,17 +27,21 @@ export const NIFTI_EXAMPLES = [
     'one brain and an atlas: slices with more than 20 pixels of thalamus',
     `node dist/prepare.js nifti --input ch2bet.nii.gz --labels aal.nii.gz --positive 77,78 --min_area 21 --out data/thalamus`,
   ],
+  [
+    'kidney tumours: KiTS19, 21 or 23 with its case folders; label 2 is tumour',
+    'node dist/prepare.js nifti kits23/dataset --out data/KITS',
+  ],
 ] as const;
 
 interface NiftiArguments {
   input?: string;
   labels?: string;
-  positive: number[];
+  positive?: number[];
   out: string;
   prefix?: string;
   axis: SliceAxis;
   channel?: number;
-  window: WindowRule;
+  window?: WindowRule;
   min_area: number;
   small: SmallPolicy;
   empty: EmptyPolicy;
@@ -51,21 +56,25 @@ export function niftiCommand(): Command {
     NIFTI_EXAMPLES,
   )
     .argument('[input]', 'the same as --input')
-    .option('--input <path>', 'a volume, or a folder of volumes')
+    .option(
+      '--input <path>',
+      'a volume, a folder of volumes, or a folder of KiTS cases, which hold their labels',
+    )
     .option(
       '--labels <path>',
       'a mask or atlas volume, or a folder with one of the same name for each volume',
     )
     .addOption(
-      new Option('--positive <labels>', 'label numbers that count as positive')
-        .argParser(parseLabels)
-        .default([], 'all but 0'),
+      new Option(
+        '--positive <labels>',
+        'label numbers that count as positive (default: all but 0; 2, tumour, for KiTS)',
+      ).argParser(parseLabels),
     )
     .requiredOption('--out <folder>', 'where imageSlice/, masks/ and dataset.json go')
     .addOption(
       new Option(
         '--prefix <name>',
-        'first part of the names (default: BRATS for volumes named so, else LASC)',
+        'first part of the names (default: BRATS for volumes named so, KITS for KiTS, else LASC)',
       ).argParser(parsePrefix),
     )
     .addOption(
@@ -79,10 +88,8 @@ export function niftiCommand(): Command {
     .addOption(
       new Option(
         '--window <low,high>',
-        'intensities that become 0 and 255; p1,p99: percentiles of non-zero voxels',
-      )
-        .argParser(parseWindow)
-        .default(parseWindow('p1,p99'), 'p1,p99'),
+        'intensities that become 0 and 255, or percentiles of non-zero voxels (default: p1,p99; -160,240 for KiTS)',
+      ).argParser(parseWindow),
     )
     .addOption(integerOption('--min_area <pixels>', 'least area of a positive slice', 1, 1e9).default(20))
     .addOption(
@@ -112,7 +119,7 @@ export async function runNifti(argv: readonly string[]): Promise<string> {
   const { out, labels } = options;
   let progress: ReturnType<typeof createProgress> | undefined;
   try {
-    const { prefix, slices, volumes, longestSide } = await prepareNiftiDataset({
+    const summary = await prepareNiftiDataset({
       input,
       labels,
       positive: options.positive,
@@ -132,18 +139,31 @@ export async function runNifti(argv: readonly string[]): Promise<string> {
       },
     });
     progress?.stop();
-    const dataset = datasetOfPrefix(prefix);
+    const { slices, volumes, hasMasks, longestSide } = summary;
     return summaryText({
       outDir: out,
-      dataset,
+      dataset: datasetOfPrefix(summary.prefix),
       slices,
       volumes,
-      hasMasks: labels !== undefined,
+      hasMasks,
+      remarks: remarks(summary),
       longestSide,
     });
   } finally {
     progress?.stop();
   }
+}
+
+/** What was decided for the user by the layout of the input, and what was left out. */
+function remarks({ positive, window, hasMasks, unlabelled }: NiftiDatasetSummary): string[] {
+  const labels = positive.length === 0 ? 'any but 0' : positive.join(', ');
+  const missing = `Left out ${plural(unlabelled.length, 'case')} without segmentation: ${some(unlabelled)}.`;
+  return [
+    ...(hasMasks
+      ? [`Positive labels: ${labels} (--positive). Window: ${windowText(window)} (--window).`]
+      : []),
+    ...(unlabelled.length > 0 ? [missing] : []),
+  ];
 }
 
 function parseLabels(text: string): number[] {

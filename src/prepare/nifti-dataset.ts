@@ -3,7 +3,8 @@
 import { UsageError } from '../config/errors.js';
 import { MASK_IGNORE } from '../datasets/sample.js';
 import { SliceWriter } from '../datasets/slice-writer.js';
-import { applyWindow, resolveWindow, type WindowRule } from './intensity-window.js';
+import { CASE_DEFAULTS, findCaseFolders } from './case-folders.js';
+import { applyWindow, DEFAULT_WINDOW, resolveWindow, type WindowRule } from './intensity-window.js';
 import { checkSameGrid, readPositiveMask } from './label-volume.js';
 import { readNiftiHeader, readNiftiVoxels } from './nifti-file.js';
 import { type SliceAxis, sliceGeometry, takeSlice } from './slice-geometry.js';
@@ -13,27 +14,36 @@ import { findVolumePairs, namePrefix, type VolumePair } from './volume-pairs.js'
 import { reportVolume, type Volume, type VolumeReport } from './volume-report.js';
 
 export interface NiftiDatasetOptions extends SelectionRules {
-  /** A volume or a folder of volumes. */
+  /** A volume, a folder of volumes, or a folder of case folders with volume and labels in each. */
   input: string;
   /** A label volume or a folder of them; without, every slice is named `_0` and there are no masks. */
   labels?: string;
-  /** Labels that count as positive; empty: every label but 0. */
-  positive: readonly number[];
+  /** Labels that count as positive; empty: every label but 0. By default empty, or what `CASE_DEFAULTS` says. */
+  positive?: readonly number[];
   outDir: string;
   /** First part of every name; by default BRATS where the volumes' names begin so, else LASC. */
   prefix?: string;
   axis: SliceAxis;
   /** Channel of 4-D volumes, from 0. */
   channel?: number;
-  window: WindowRule;
+  /** By default percentiles 1 and 99, or what `CASE_DEFAULTS` says. */
+  window?: WindowRule;
   ignoreAffine: boolean;
   overwrite: boolean;
   /** Called after each volume. */
   onVolume?: (done: VolumeReport, index: number, count: number) => void;
 }
 
+/** Options with nothing left open. */
+type Resolved = NiftiDatasetOptions & { prefix: string; positive: readonly number[]; window: WindowRule };
+
 export interface NiftiDatasetSummary {
   prefix: string;
+  positive: readonly number[];
+  window: WindowRule;
+  hasMasks: boolean;
+  /** Cases left out for lack of a segmentation. */
+  unlabelled: string[];
   /** The slices written, in the order in which a dataset lists them. */
   slices: LabelledSlice[];
   volumes: VolumeReport[];
@@ -47,17 +57,26 @@ export interface NiftiDatasetSummary {
  *
  * @throws UsageError for volumes or labels that cannot be used, and when no voxel is positive
  */
-export async function prepareNiftiDataset(options: NiftiDatasetOptions): Promise<NiftiDatasetSummary> {
-  const pairs = findVolumePairs(options.input, options.labels);
+export async function prepareNiftiDataset(request: NiftiDatasetOptions): Promise<NiftiDatasetSummary> {
+  const { pairs, unlabelled, options } = findSource(request);
   const volumes: Volume[] = [];
   for (const pair of pairs) volumes.push(await inspectVolume(pair, options));
   const digits = Math.max(3, ...volumes.map((volume) => String(volume.geometry.slices.size - 1).length));
   const writer = new SliceWriter(options.outDir, options.overwrite);
-  const prefix = options.prefix ?? namePrefix(pairs);
+  const { prefix, positive, window } = options;
   const longestSide = Math.max(
     ...volumes.flatMap(({ geometry }) => [geometry.rows.size, geometry.columns.size]),
   );
-  const summary: NiftiDatasetSummary = { prefix, slices: [], volumes: [], longestSide };
+  const summary: NiftiDatasetSummary = {
+    prefix,
+    positive,
+    window,
+    hasMasks: pairs[0]!.labels !== undefined,
+    unlabelled,
+    slices: [],
+    volumes: [],
+    longestSide,
+  };
   const found = new Set<number>();
   try {
     for (const [index, volume] of volumes.entries()) {
@@ -73,7 +92,27 @@ export async function prepareNiftiDataset(options: NiftiDatasetOptions): Promise
   return summary;
 }
 
-async function inspectVolume(pair: VolumePair, options: NiftiDatasetOptions): Promise<Volume> {
+/** The volumes of the input, and the options with the defaults of its layout. */
+function findSource(request: NiftiDatasetOptions): {
+  pairs: VolumePair[];
+  unlabelled: string[];
+  options: Resolved;
+} {
+  const { positive = [], window = DEFAULT_WINDOW, prefix } = request;
+  const cases = request.labels === undefined ? findCaseFolders(request.input) : undefined;
+  if (cases !== undefined) return { ...cases, options: { ...CASE_DEFAULTS, ...given(request) } };
+  const pairs = findVolumePairs(request.input, request.labels);
+  const options = { ...request, positive, window, prefix: prefix ?? namePrefix(pairs) };
+  return { pairs, unlabelled: [], options };
+}
+
+/** The options that are set: absent ones must not hide a default. */
+const given = (options: NiftiDatasetOptions): NiftiDatasetOptions =>
+  Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as unknown as NiftiDatasetOptions;
+
+async function inspectVolume(pair: VolumePair, options: Resolved): Promise<Volume> {
   const header = await readNiftiHeader(pair.image);
   const channel = options.channel ?? 0;
   const isGiven = options.channel !== undefined;
@@ -93,7 +132,7 @@ async function inspectVolume(pair: VolumePair, options: NiftiDatasetOptions): Pr
 /** Writes the slices of one volume; adds them to `slices` and its labels to `found`. */
 async function sliceVolume(
   volume: Volume,
-  options: NiftiDatasetOptions,
+  options: Resolved,
   naming: { prefix: string; digits: number },
   writer: SliceWriter,
   slices: LabelledSlice[],
@@ -129,8 +168,8 @@ async function sliceVolume(
 }
 
 function checkOutcome(
-  options: NiftiDatasetOptions,
-  { slices }: NiftiDatasetSummary,
+  options: Resolved,
+  { slices, hasMasks }: NiftiDatasetSummary,
   found: Set<number>,
 ): void {
   if (slices.length === 0) {
@@ -139,18 +178,18 @@ function checkOutcome(
         'Check --window, or keep all slices with --empty keep.',
     );
   }
-  if (options.labels === undefined || slices.some((slice) => slice.positive)) return;
+  if (!hasMasks || slices.some((slice) => slice.positive)) return;
   const wanted = options.positive.length > 0 ? `label ${options.positive.join(' or ')}` : 'any label but 0';
   const labels = [...found].sort((a, b) => a - b);
   const shown = labels.slice(0, 20).join(', ') + (labels.length > 20 ? ', ...' : '');
   const present = labels.length === 0 ? 'only 0' : `the labels ${shown}`;
   throw new UsageError(
-    `Expected a slice with at least ${options.minArea} pixels of ${wanted} for ${options.labels} but received ` +
+    `Expected a slice with at least ${options.minArea} pixels of ${wanted} for ${options.labels ?? options.input} but received ` +
       `none; it holds ${present}. Check --positive and --min_area.`,
   );
 }
 
-function sidecar(options: NiftiDatasetOptions, { prefix, slices, volumes }: NiftiDatasetSummary): object {
+function sidecar(options: Resolved, { prefix, slices, volumes }: NiftiDatasetSummary): object {
   return {
     source: 'nifti',
     prefix,

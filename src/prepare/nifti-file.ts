@@ -1,13 +1,13 @@
 /**
  * NIfTI-1 and NIfTI-2 volumes, plain or gzipped, in either byte order. Headers are decoded by
- * nifti-reader-js; voxels are read here, one channel at a time, so that a 4-D volume never lies in memory whole.
+ * nifti-reader-js; voxels are read here, one channel at a time and block by block, so that no file ever lies in memory whole.
  */
 
 import { endianness } from 'node:os';
 import { isNIFTI, isNIFTI1, isNIFTI2, NIFTI1, NIFTI2 } from 'nifti-reader-js';
 import { expected, UsageError } from '../config/errors.js';
 import { type Affine, quaternionAffine } from './affine.js';
-import { readByteRange } from './byte-range.js';
+import { byteChunks, readByteRange } from './byte-range.js';
 import { UNSUPPORTED_TYPES, VOXEL_TYPES, type VoxelType } from './voxel-types.js';
 
 /** What a header says. */
@@ -31,6 +31,8 @@ export interface NiftiHeader {
 
 const NIFTI1_BYTES = 352;
 const NIFTI2_BYTES = 540;
+/** A multiple of every voxel type's size. */
+const BLOCK_BYTES = 1 << 22;
 
 /**
  * Reads and checks the header of a volume.
@@ -121,26 +123,63 @@ function geometry(
  * @throws UsageError when the channel does not exist or the file ends before its last voxel
  */
 export async function readNiftiVoxels(header: NiftiHeader, channel: number): Promise<Float32Array> {
+  const values = new Float32Array(voxelCount(header));
+  for await (const block of voxelBlocks(header, channel)) values.set(block.values, block.start);
+  return values;
+}
+
+/** Voxels of a volume. */
+export const voxelCount = ({ dims }: NiftiHeader): number => dims[0] * dims[1] * dims[2];
+
+/**
+ * The voxels of `readNiftiVoxels` in blocks of neighbours, good until the next block: a scan of 600 slices stored as
+ * float64 has more than a gigabyte, of which nobody needs more than the result.
+ */
+export async function* voxelBlocks(
+  header: NiftiHeader,
+  channel: number,
+): AsyncGenerator<{ start: number; values: Float32Array }> {
   if (!Number.isInteger(channel) || channel < 0 || channel >= header.channels) {
     throw new UsageError(`${expected(`a channel from 0 to ${header.channels - 1}`, header.path, channel)}.`);
   }
-  const { type, slope, intercept } = header;
-  const count = header.dims[0] * header.dims[1] * header.dims[2];
-  const size = count * type.bytes;
-  const bytes = await readByteRange(header.path, header.dataOffset + channel * size, size);
-  if (bytes.length < size) {
-    const remedy = 'The file is truncated: copy or download it again.';
-    throw fault(header.path, `${size} bytes of voxels in channel ${channel}`, `only ${bytes.length}`, remedy);
+  const { type } = header;
+  const size = voxelCount(header) * type.bytes;
+  const block = new Uint8Array(Math.min(size, BLOCK_BYTES));
+  let filled = 0;
+  let done = 0;
+  for await (const chunk of byteChunks(header.path, header.dataOffset + channel * size, size)) {
+    for (let from = 0; from < chunk.length; ) {
+      const part = chunk.subarray(from, from + block.length - filled);
+      block.set(part, filled);
+      filled += part.length;
+      from += part.length;
+      if (filled < block.length && done + filled < size) continue;
+      yield { start: done / type.bytes, values: decodeVoxels(block.subarray(0, filled), header) };
+      done += filled;
+      filled = 0;
+    }
   }
-  if (header.littleEndian !== (endianness() === 'LE')) swapBytes(bytes, type.bytes);
-  const stored = type.view(bytes.buffer);
-  const values = new Float32Array(count);
-  for (let i = 0; i < count; i++) values[i] = slope * Number(stored[i]) + intercept;
+  if (done < size) {
+    const remedy = 'The file is truncated: copy or download it again.';
+    const received = `only ${done + filled}`;
+    throw fault(header.path, `${size} bytes of voxels in channel ${channel}`, received, remedy);
+  }
+}
+
+/** Values of whole voxels, whose bytes are swapped in place where the file's order is not this machine's. */
+function decodeVoxels(
+  bytes: Uint8Array<ArrayBuffer>,
+  { type, slope, intercept, littleEndian }: NiftiHeader,
+): Float32Array {
+  if (littleEndian !== (endianness() === 'LE')) swapBytes(bytes, type.bytes);
+  const stored = type.view(bytes);
+  const values = new Float32Array(stored.length);
+  for (let i = 0; i < values.length; i++) values[i] = slope * Number(stored[i]) + intercept;
   return values;
 }
 
 function swapBytes(bytes: Uint8Array<ArrayBuffer>, size: number): void {
-  const buffer = Buffer.from(bytes.buffer);
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (size === 2) buffer.swap16();
   else if (size === 4) buffer.swap32();
   else if (size === 8) buffer.swap64();

@@ -1,6 +1,7 @@
 /** What the prepare command says at its end. */
 
 import { join } from 'node:path';
+import { datasetNames } from '../datasets/registry.js';
 import { countSlices, type LabelledSlice, type SplitCounts, suggestSliceSplit } from './split.js';
 import type { VolumeReport } from './volume-report.js';
 
@@ -11,6 +12,8 @@ export interface PreparedDataset {
   slices: readonly LabelledSlice[];
   volumes?: readonly VolumeReport[];
   hasMasks: boolean;
+  /** More to say about what was read; whole sentences. */
+  remarks?: readonly string[];
   /** Longest side of a slice in pixels. */
   longestSide: number;
 }
@@ -18,19 +21,24 @@ export interface PreparedDataset {
 /** Crop size of the shipped configurations. */
 const DEFAULT_CROP = 320;
 
-/** The dataset that reads names of a prefix; slices of any other prefix have the form of LASC's too. */
+/** The dataset that is named like a prefix; slices of any other prefix have the form of LASC's too. */
 export function datasetOfPrefix(prefix: string): string {
-  return prefix === 'BRATS' ? 'brats' : 'lasc';
+  const name = prefix.toLowerCase();
+  return datasetNames().includes(name) ? name : 'lasc';
 }
 
 /** Counts, what was left out, and the command that trains on the slices. */
 export function summaryText(data: PreparedDataset): string {
   const { outDir, slices, hasMasks } = data;
   const folders = hasMasks ? 'imageSlice/ and masks/' : 'imageSlice/';
-  const lines = [`Wrote ${describe(countSlices(slices))} to ${outDir} (${folders}).`, ...omissions(data)];
+  const lines = [
+    `Wrote ${describe(countSlices(slices))} to ${outDir} (${folders}).`,
+    ...(data.remarks ?? []),
+    ...omissions(data),
+  ];
   if (!hasMasks && data.volumes !== undefined) {
     lines.push(
-      'Without --labels every slice is named _0: the slices serve for exporting maps, not for training.',
+      'Without labels every slice is named _0: the slices serve for exporting maps, not for training.',
     );
     return lines.join('\n');
   }
@@ -50,7 +58,7 @@ function describe({ slices, positives, patients }: SplitCounts): string {
   return `${plural(slices, 'slice')} (${positives} positive) of ${plural(patients, 'patient')}`;
 }
 
-const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
+export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
 function omissions({ volumes = [] }: PreparedDataset): string[] {
   const total = (kind: 'small' | 'empty'): number => volumes.reduce((sum, v) => sum + v.skipped[kind], 0);

@@ -10,10 +10,13 @@ export interface VolumePair {
   labels?: string;
   /** Digits, equally many for all volumes of a run. */
   patient: string;
+  /** Name of the case's folder, where each case has one. */
+  folder?: string;
 }
 
 const EXTENSION = /\.nii(\.gz)?$/i;
-const LISTED = 5;
+/** Names shown in messages. */
+export const LISTED = 5;
 
 /**
  * @param input a volume, or a folder of volumes (hidden files, such as macOS's `._*`, do not count)
@@ -88,7 +91,7 @@ function labelsOfMany(images: readonly string[], labels: string): string[] {
 }
 
 /** The number at the end of each name (`la_003` is patient 003) if all have one and no two the same; else 0, 1, ... */
-function patientNumbers(stems: readonly string[]): string[] {
+export function patientNumbers(stems: readonly string[]): string[] {
   const found = stems.map((name) => /[_-](\d+)$/.exec(name)?.[1]);
   const numbers = found.map((digits) => (digits === undefined ? Number.NaN : Number(digits)));
   const usable = numbers.every(Number.isSafeInteger) && new Set(numbers).size === stems.length;

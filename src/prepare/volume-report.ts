@@ -1,6 +1,6 @@
 /** What a dataset's `dataset.json` says about each volume, so that slices can be mapped back onto it. */
 
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { orientationCode } from './affine.js';
 import type { IntensityWindow } from './intensity-window.js';
 import type { NiftiHeader } from './nifti-file.js';
@@ -36,7 +36,7 @@ export interface VolumeReport {
 
 /** @param counts slices by what was decided about them */
 export function reportVolume(
-  { header, labels, geometry, patient }: Volume,
+  { header, labels, geometry, patient, folder = '' }: Volume,
   window: IntensityWindow,
   counts: Record<Verdict, number>,
 ): VolumeReport {
@@ -44,8 +44,8 @@ export function reportVolume(
   const { slices, rows, columns } = geometry;
   return {
     patient,
-    image: basename(header.path),
-    ...(labels && { labels: basename(labels) }),
+    image: join(folder, basename(header.path)),
+    ...(labels && { labels: join(folder, basename(labels)) }),
     orientation: orientationCode(header.affine),
     affine_from: header.affineFrom,
     affine: header.affine,

@@ -5,21 +5,27 @@ type Stored = ArrayLike<number> | ArrayLike<bigint>;
 export interface VoxelType {
   name: string;
   bytes: 1 | 2 | 4 | 8;
-  /** Native-endian view of a whole buffer. */
-  view(buffer: ArrayBuffer): Stored;
+  /** Native-endian view of whole voxels. */
+  view(bytes: Uint8Array<ArrayBuffer>): Stored;
 }
 
+type View = new (buffer: ArrayBuffer, offset: number, length: number) => Stored;
+const viewAs =
+  (array: View & { BYTES_PER_ELEMENT: number }) =>
+  ({ buffer, byteOffset, byteLength }: Uint8Array<ArrayBuffer>): Stored =>
+    new array(buffer, byteOffset, byteLength / array.BYTES_PER_ELEMENT);
+
 export const VOXEL_TYPES: ReadonlyMap<number, VoxelType> = new Map<number, VoxelType>([
-  [2, { name: 'uint8', bytes: 1, view: (buffer) => new Uint8Array(buffer) }],
-  [256, { name: 'int8', bytes: 1, view: (buffer) => new Int8Array(buffer) }],
-  [4, { name: 'int16', bytes: 2, view: (buffer) => new Int16Array(buffer) }],
-  [512, { name: 'uint16', bytes: 2, view: (buffer) => new Uint16Array(buffer) }],
-  [8, { name: 'int32', bytes: 4, view: (buffer) => new Int32Array(buffer) }],
-  [768, { name: 'uint32', bytes: 4, view: (buffer) => new Uint32Array(buffer) }],
-  [1024, { name: 'int64', bytes: 8, view: (buffer) => new BigInt64Array(buffer) }],
-  [1280, { name: 'uint64', bytes: 8, view: (buffer) => new BigUint64Array(buffer) }],
-  [16, { name: 'float32', bytes: 4, view: (buffer) => new Float32Array(buffer) }],
-  [64, { name: 'float64', bytes: 8, view: (buffer) => new Float64Array(buffer) }],
+  [2, { name: 'uint8', bytes: 1, view: viewAs(Uint8Array) }],
+  [256, { name: 'int8', bytes: 1, view: viewAs(Int8Array) }],
+  [4, { name: 'int16', bytes: 2, view: viewAs(Int16Array) }],
+  [512, { name: 'uint16', bytes: 2, view: viewAs(Uint16Array) }],
+  [8, { name: 'int32', bytes: 4, view: viewAs(Int32Array) }],
+  [768, { name: 'uint32', bytes: 4, view: viewAs(Uint32Array) }],
+  [1024, { name: 'int64', bytes: 8, view: viewAs(BigInt64Array) }],
+  [1280, { name: 'uint64', bytes: 8, view: viewAs(BigUint64Array) }],
+  [16, { name: 'float32', bytes: 4, view: viewAs(Float32Array) }],
+  [64, { name: 'float64', bytes: 8, view: viewAs(Float64Array) }],
 ]);
 
 /** Types that hold no single number, or one that JavaScript does not have: named in messages. */

@@ -21,7 +21,7 @@ import { readNpyDict } from '../../src/io/npy-dict.js';
 import { prepare } from '../../src/prepare/cli.js';
 import { prepareCocoDataset } from '../../src/prepare/coco-dataset.js';
 import { visitJsonSections } from '../../src/prepare/json-sections.js';
-import { type CocoJson, cocoJson, writeCocoKit, writeJpeg } from './image-kits.js';
+import { type CocoJson, cocoJson, rectangle, writeCocoKit, writeJpeg } from './image-kits.js';
 
 const work = mkdtempSync(join(tmpdir(), 'prepare-coco-'));
 afterAll(() => rmSync(work, { recursive: true, force: true }));
@@ -359,4 +359,15 @@ describe('files that are not what they should be', () => {
       /categories of the train split in .* received others/,
     );
   });
+});
+
+it('writes every class number as it is', async () => {
+  const categories = Array.from({ length: 254 }, (_, i) => ({ id: i + 1, name: `c${i + 1}` }));
+  const annotations = categories.map(({ id }) => {
+    const segmentation = rectangle((id - 1) % 70, Math.floor((id - 1) / 70), 1, 1);
+    return { id, image_id: 9, category_id: id, segmentation, area: 1, iscrowd: 0 };
+  });
+  const { out, argv } = await kit((json) => Object.assign(json, { categories, annotations }));
+  await prepare(argv);
+  expect(Array.from(mask(out, 9).data.subarray(0, 255))).toEqual([...categories.map(({ id }) => id), 0]);
 });
