@@ -11,6 +11,8 @@ interface Family {
   parIterations: number;
   masksDir(rootDir: string): string;
   needsNameLists: boolean;
+  /** What people compare such sets by. */
+  selectMetric: string;
 }
 
 /** Index-split slices, with masks in a folder beside theirs. Every dataset is one unless listed below. */
@@ -20,6 +22,7 @@ const MEDICAL: Family = {
   parIterations: 10,
   masksDir: (rootDir) => path.join(path.dirname(rootDir), 'masks'),
   needsNameLists: false,
+  selectMetric: 'auroc',
 };
 
 const FAMILIES = new Map<string, Family>([
@@ -31,6 +34,7 @@ const FAMILIES = new Map<string, Family>([
       parIterations: 10,
       masksDir: (rootDir) => path.join(rootDir, 'SegmentationClassAug'),
       needsNameLists: true,
+      selectMetric: 'segMiou',
     },
   ],
   [
@@ -41,6 +45,7 @@ const FAMILIES = new Map<string, Family>([
       parIterations: 15,
       masksDir: (rootDir) => path.join(rootDir, 'SegmentationClass'),
       needsNameLists: true,
+      selectMetric: 'segMiou',
     },
   ],
 ]);
@@ -84,6 +89,22 @@ export const DERIVED_DEFAULTS: readonly DerivedDefault[] = [
     key: 'train.aff_label_switch_iter',
     from: ['dataset.name', 'train.max_iters'],
     compute: (name: string, maxIters: number) => familyOf(name).switchIter(maxIters),
+  },
+  {
+    key: 'train.select.metric',
+    from: ['dataset.name'],
+    compute: (name: string) => familyOf(name).selectMetric,
+  },
+  {
+    key: 'train.select.mode',
+    from: ['train.select.metric'],
+    compute: (metric: string) => (metric === 'loss' ? 'min' : 'max'),
+  },
+  {
+    // The classification phase includes iteration cam_iters, counted from 0: see phaseOf.
+    key: 'train.select.after',
+    from: ['train.cam_iters'],
+    compute: (camIters: number) => camIters + 1,
   },
   {
     key: 'train.aff_label_source',

@@ -117,6 +117,33 @@ const loss_weights = {
   aff: num(0).default(0.1).describe('Affinity loss.'),
 };
 
+/** Validation scores that may choose the best checkpoint. */
+export const SELECT_METRICS = [
+  'auroc',
+  'mAP',
+  'accuracy',
+  'f1',
+  'sensitivity',
+  'specificity',
+  'loss',
+  'camDice',
+  'segDice',
+  'pointingGame',
+  'segMiou',
+  'camMiou',
+  'affMiou',
+] as const;
+
+const select = {
+  metric: oneOf(SELECT_METRICS).describe(
+    'Validation score of which the best keeps its checkpoint. Default: segMiou for VOC and COCO, else auroc.',
+  ),
+  mode: oneOf(['max', 'min']).describe('Default: min for loss, else max.'),
+  after: int(0).describe(
+    'Checkpoints of this many iterations or fewer yield to any later one. Default: all of classification only.',
+  ),
+};
+
 const train = {
   split: text('the name of a split').default('train').describe('What to train on.'),
   samples_per_gpu: int(1).describe('Batch size of one process.'),
@@ -132,6 +159,10 @@ const train = {
   aff_label_source: oneOf(['refined_pseudo_label', 'refined_aff_label']).describe(
     'Labels behind the affinity loss after the switch.',
   ),
+  select: section(select),
+  early_stop: int(1)
+    .optional()
+    .describe('End after so many validations in a row without a better one, select.after being past.'),
   radius: int(1).default(8).describe('Reach of an affinity pair, in cells of the 1/16 grid.'),
   seg_detach: bool().default(false).describe('Keep the segmentation loss out of the encoder.'),
   positive_weight: numberOr('balanced')

@@ -7,7 +7,7 @@ import { type TrainOptions, TrainSession } from './session.js';
 import { stepOptions } from './setup.js';
 import { type StepResult, trainStep } from './step.js';
 import { type Summary, summarise } from './summary.js';
-import { isValidationDue, validateAndKeepBest } from './validation-round.js';
+import { endsEarly, isValidationDue, validateAndKeepBest } from './validation-round.js';
 
 export { NonFiniteLoss, TrainingStopped } from './faults.js';
 export type { TrainOptions } from './session.js';
@@ -32,7 +32,7 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
         await validateAndKeepBest(session);
         session.save();
       }
-      if (interrupt.asked || session.progress.iteration === max_iters) break;
+      if (interrupt.asked || session.progress.iteration === max_iters || endsEarly(session)) break;
 
       const iteration = session.progress.iteration + 1;
       const batch = await loader.next();

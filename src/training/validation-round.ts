@@ -1,8 +1,7 @@
 import { createEvalLoader } from '../loading/loader.js';
 import { saveWeights } from './checkpoints.js';
 import { NonFiniteLoss } from './faults.js';
-import { phaseAt } from './schedule.js';
-import { selectBest } from './selection.js';
+import { selectBest, shouldStop } from './selection.js';
 import type { TrainSession } from './session.js';
 import { validate, validateOptions } from './validate.js';
 
@@ -34,9 +33,20 @@ export async function validateAndKeepBest(session: TrainSession): Promise<void> 
   if (!Number.isFinite(scores.loss)) throw NonFiniteLoss.ofValidation(iteration, scores.loss);
   progress.validated = iteration;
   log.validation(iteration, scores);
-  const better = selectBest(progress.best, iteration, phaseAt(iteration - 1, config.train), scores);
+  const better = selectBest(progress.best, iteration, scores, config.train.select);
   if (!better) return;
   progress.best = better.best;
   saveWeights(model, paths.best);
   log.info(`New best checkpoint: ${better.reason}`);
+}
+
+/** Whether the run ends here because nothing has become better for long enough; says so. */
+export function endsEarly({ config, log, progress }: TrainSession): boolean {
+  const { iteration, validated, best } = progress;
+  if (validated !== iteration || !shouldStop(best, iteration, config.train)) return false;
+  log.info(
+    `Stopped early after iteration ${iteration}: no better checkpoint than that of iteration ${best!.iteration} ` +
+      `in ${config.train.early_stop} validations (train.early_stop)`,
+  );
+  return true;
 }

@@ -40,7 +40,9 @@ describe('best.pth', () => {
       bestMetric: { name: 'auroc', value: best!.auroc },
       auroc: best!.auroc,
     });
-    expect(stderr).toContain('New best checkpoint: first validation of the CAM phase, validation AUROC');
+    expect(stderr).toContain(
+      'New best checkpoint: first validation after iteration 6 (train.select.after), validation AUROC',
+    );
     expect(summary).toMatchObject(NO_MAPS);
     expect(summary.reasons).toEqual(mapScores('val.cam is false'));
   });

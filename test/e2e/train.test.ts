@@ -275,3 +275,32 @@ print(json.dumps({
     expect(TINY['train.max_iters']).toBe(8);
   });
 });
+
+describe('train.early_stop', () => {
+  it('ends a run that gets no better, with summary and maps; a resumed one does not start again', async () => {
+    const early = new Workplace().phantom();
+    // At a rate this small no score moves: the first eligible validation stays the best but for its loss.
+    const settings = {
+      'train.max_iters': 40,
+      'train.eval_iters': 2,
+      'train.cam_iters': 0,
+      'train.early_stop': 2,
+      'optimizer.learning_rate': 1e-30,
+    };
+    const args = ['--config', early.config(settings), '--set', 'train.select.metric=pointingGame'];
+    const first = await early.train(...args, '--set', 'optimizer.weight_decay=0');
+    expect(first.code, first.stderr).toBe(0);
+    const [, at, since] =
+      /Stopped early after iteration (\d+): no better checkpoint than that of iteration (\d+) in 2/.exec(
+        first.stderr,
+      )!;
+    expect(Number(at) - Number(since)).toBe(4);
+    expect(early.json('work', 'summary.json')).toMatchObject({
+      iterations: Number(at),
+      bestIteration: Number(since),
+    });
+    const again = await early.train(...args, '--set', 'optimizer.weight_decay=0', '--resume');
+    expect(again.code, again.stderr).toBe(0);
+    expect(early.json('work', 'summary.json').iterations).toBe(Number(at));
+  });
+});

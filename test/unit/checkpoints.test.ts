@@ -140,7 +140,7 @@ describe('saveTraining and resumeTraining', () => {
   it('gives progress back as it was, with and without a best', () => {
     withRun((run) => {
       const scores = { images: 4, loss: 0.25, auroc: 0.5, reasons: {} } as never;
-      const best = { iteration: 2, phase: 'cam', metric: 'auroc', value: 0.5, scores } as const;
+      const best = { iteration: 2, eligible: true, metric: 'auroc', value: 0.5, scores } as const;
       for (const progress of [PROGRESS, { ...PROGRESS, best }]) {
         saveTraining(at('progress.pth'), run.model, run.optimizer, progress, '');
         expect(resumeTraining(at('progress.pth'), run.model, run.optimizer)).toEqual(progress);
