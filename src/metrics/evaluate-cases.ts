@@ -9,6 +9,12 @@ import {
 import { CALIBRATION_BINS, type ReliabilityBin } from './calibration.js';
 import type { ConfusionCounts } from './classification.js';
 import type { PrecisionRecallCurve, RocCurve } from './curves.js';
+import {
+  type LocalisationEvaluation,
+  type LocalisationOptions,
+  mapSources,
+  prepareMap,
+} from './evaluate-localisation.js';
 import { MacroScores } from './macro-scores.js';
 import {
   casesByPatient,
@@ -44,6 +50,7 @@ export interface ClassificationEvaluation {
 export interface EvaluationMethod {
   threshold: number;
   patientScore: string;
+  patientTopK: number;
   calibrationBins: number;
   intervals: { method: string; confidence: number; replicates: number; patients: number } | null;
 }
@@ -58,9 +65,11 @@ export interface Evaluation {
   perSlice: ClassificationEvaluation;
   /** Null where no case names its patient: the images are then all that there is. */
   perPatient: ClassificationEvaluation | null;
+  /** By the name of the map; empty where nothing was measured. */
+  localisation: Record<string, LocalisationEvaluation>;
 }
 
-export interface EvaluateOptions {
+export interface EvaluateOptions extends LocalisationOptions {
   /** Names of the classes without background; "1", "2", ... when left out. */
   classes?: readonly string[];
   /** A sample is predicted positive when its score is above; 0.5 when left out. */
@@ -74,6 +83,9 @@ export interface EvaluateOptions {
 /**
  * All scores of a split, with 95 % intervals from resampling its patients.
  *
+ * A map's scores need a threshold that was chosen on validation data: evaluate those with `chooseMapThresholds`, and
+ * pass the thresholds that come out as `mapThresholds` when evaluating test data.
+ *
  * @param cases one for each image; all with the same number of labels and scores
  * @throws RangeError for no cases, lengths that differ, labels other than 0 and 1, or options that make no sense
  */
@@ -86,11 +98,13 @@ export function evaluateCases(cases: readonly EvaluatedCase[], options: Evaluate
   );
   const wholes = patients.known ? patientLevel(cases, classes.length, patients, rule, options) : [];
   const levels = [slices, wholes].filter((level) => level.length > 0);
-  const scores = scoresWithIntervals(
-    levels.map((level) => new MacroScores(level)),
-    patients.names.length,
-    options.bootstrap,
+  const sources = mapSources(cases);
+  const maps = sources.map((source) =>
+    prepareMap(source, cases, classes, patients.of, patients.names.length, slices[0]!.threshold, options),
   );
+  // All at once, so that every score sees the same replicates.
+  const groups = [...levels.map((level) => new MacroScores(level)), ...maps.map((map) => map.group)];
+  const scores = scoresWithIntervals(groups, patients.names.length, options.bootstrap);
   const [perSlice, perPatient] = levels.map((level, l) => classification(level, classes, scores[l]!));
   return {
     cases: cases.length,
@@ -99,6 +113,9 @@ export function evaluateCases(cases: readonly EvaluatedCase[], options: Evaluate
     method: describeMethod(options, rule, patients),
     perSlice: perSlice!,
     perPatient: perPatient ?? null,
+    localisation: Object.fromEntries(
+      maps.map((map, m) => [sources[m]!, map.finish(scores[levels.length + m]!)]),
+    ),
   };
 }
 
@@ -157,6 +174,7 @@ function describeMethod(
   const { bootstrap } = options;
   return {
     threshold: options.threshold ?? 0.5,
+    patientTopK: rule.topK,
     patientScore: rule.topK === 1 ? 'maximum of its slices' : `mean of its ${rule.topK} highest slices`,
     calibrationBins: CALIBRATION_BINS,
     intervals: bootstrap

@@ -1,3 +1,5 @@
+import type { MapMeasurement } from './map-measurement.js';
+
 /** What is known of one image: its labels, the model's scores, and how well maps found the object. */
 export interface EvaluatedCase {
   name: string;
@@ -7,6 +9,8 @@ export interface EvaluatedCase {
   labels: ArrayLike<number>;
   /** `[classes]`, probabilities. */
   scores: ArrayLike<number>;
+  /** By the name of the map ("cam", "refined", "seg"), `[classes]`; null or absent where there is no mask. */
+  localisation?: Readonly<Record<string, readonly (MapMeasurement | null)[]>>;
 }
 
 /** The score of a patient: the mean of the `topK` highest scores of its slices (of all, where it has fewer). */
