@@ -7,7 +7,13 @@ import { parseArgs } from 'node:util';
 import { formatTable } from '../dist/export/table.js';
 import * as workloads from './workloads.mjs';
 
+if (process.argv[2] === 'metrics') {
+  await import('./metrics.mjs');
+  process.exit();
+}
+
 const HELP = `Usage: npm run bench -- [--json] [--threads N] [--runs N]
+       npm run bench -- metrics --help
 
 Seconds of each training phase, of export and of validation (crop 320, batch 4, mit_b1, float32, CPU).
 Example: npm run -s bench -- --json --threads 2 > bench.json`;

@@ -108,13 +108,14 @@ interface Box {
 function commonBox(a: ArrayLike<number>, b: ArrayLike<number>, width: number): Box | undefined {
   let [top, bottom, left, right] = [-1, -1, width, -1];
   for (let row = 0, y = 0; row < a.length; row += width, y++) {
-    for (let x = 0; x < width; x++) {
-      if (!a[row + x] && !b[row + x]) continue;
-      if (top < 0) top = y;
-      bottom = y;
-      if (x < left) left = x;
-      if (x > right) right = x;
-    }
+    let [first, last] = [0, width - 1];
+    while (first < width && !a[row + first] && !b[row + first]) first++;
+    if (first === width) continue;
+    while (!a[row + last] && !b[row + last]) last--;
+    if (top < 0) top = y;
+    bottom = y;
+    left = Math.min(left, first);
+    right = Math.max(right, last);
   }
   return top < 0 ? undefined : { top, left, height: bottom - top + 1, width: right - left + 1 };
 }
@@ -134,8 +135,10 @@ function border(region: ArrayLike<number>, width: number, box: Box): Uint8Array 
 }
 
 function percentile95(distances: Float64Array, at: Uint8Array): number | null {
-  const chosen = distances.filter((_, i) => at[i] === 1).sort();
-  return chosen.length === 0 ? null : quantile(chosen, 0.95);
+  const chosen = new Float64Array(at.length);
+  let count = 0;
+  for (let i = 0; i < at.length; i++) if (at[i] === 1) chosen[count++] = distances[i]!;
+  return count === 0 ? null : quantile(chosen.subarray(0, count).sort(), 0.95);
 }
 
 function checkGrid(mask: ArrayLike<number>, height: number, width: number, spacing: PixelSpacing): void {

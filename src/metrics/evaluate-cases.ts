@@ -100,7 +100,7 @@ export function evaluateCases(cases: readonly EvaluatedCase[], options: Evaluate
   const levels = [slices, wholes].filter((level) => level.length > 0);
   const sources = mapSources(cases);
   const maps = sources.map((source) =>
-    prepareMap(source, cases, classes, patients.of, patients.names.length, slices[0]!.threshold, options),
+    prepareMap(source, cases, classes, patients.of, slices[0]!.threshold, options),
   );
   // All at once, so that every score sees the same replicates.
   const groups = [...levels.map((level) => new MacroScores(level)), ...maps.map((map) => map.group)];

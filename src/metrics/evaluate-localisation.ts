@@ -60,13 +60,12 @@ export function prepareMap(
   cases: readonly EvaluatedCase[],
   classes: readonly string[],
   patientOf: ArrayLike<number>,
-  patients: number,
   calledAbove: number,
   options: LocalisationOptions,
 ): PreparedMap {
   const slices = classes.map((_, c) => measuredSlices(source, cases, c, patientOf, calledAbove));
   const isLabelMap = thresholdCount(source, slices) === 1;
-  const sweep = isLabelMap ? null : sweepThresholds(slices, patients);
+  const sweep = isLabelMap ? null : sweepThresholds(slices);
   const oracle = sweep && bestThreshold(sweep);
   const given = options.mapThresholds?.[source];
   if (given !== undefined) checkThreshold(given);

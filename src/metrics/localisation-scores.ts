@@ -82,20 +82,24 @@ export class LocalisationScores implements WeightedScores {
   /** @param t index of the threshold (0 for a label map), or -1 where none was chosen */
   constructor(slices: readonly MeasuredSlice[], t: number) {
     for (const { label, measurement } of slices) this.counts[sliceKind(label, measurement)]++;
-    const rows = slices.map((slice) => sliceScores(slice, t));
     const withheld = whyWithheld(slices, t);
-    this.#means = LOCALISATION_SCORES.map((name, s) => {
-      const byPatient = new Map<number, { slices: number; sum: number }>();
-      for (const [i, row] of rows.entries()) {
-        if (withheld[name] !== undefined || Number.isNaN(row[s]!)) continue;
-        const entry = byPatient.get(slices[i]!.patient) ?? { slices: 0, sum: 0 };
-        byPatient.set(slices[i]!.patient, { slices: entry.slices + 1, sum: entry.sum + row[s]! });
+    const patients = slices.reduce((most, { patient }) => Math.max(most, patient + 1), 0);
+    const sums = LOCALISATION_SCORES.map(() => new Float64Array(patients));
+    const counts = LOCALISATION_SCORES.map(() => new Float64Array(patients));
+    for (const slice of slices) {
+      const row = sliceScores(slice, t);
+      for (let s = 0; s < row.length; s++) {
+        if (Number.isNaN(row[s]!) || withheld[LOCALISATION_SCORES[s]!] !== undefined) continue;
+        sums[s]![slice.patient]! += row[s]!;
+        counts[s]![slice.patient]!++;
       }
-      const entries = [...byPatient.values()];
+    }
+    this.#means = counts.map((count, s) => {
+      const having = Uint32Array.from(count.keys()).filter((patient) => count[patient]! > 0);
       return {
-        patients: Uint32Array.from(byPatient.keys()),
-        slices: Float64Array.from(entries, (entry) => entry.slices),
-        sums: Float64Array.from(entries, (entry) => entry.sum),
+        patients: having,
+        slices: Float64Array.from(having, (patient) => count[patient]!),
+        sums: Float64Array.from(having, (patient) => sums[s]![patient]!),
       };
     });
     this.#why = (s) => withheld[LOCALISATION_SCORES[s]!] ?? whyNone(LOCALISATION_SCORES[s]!, this.counts);

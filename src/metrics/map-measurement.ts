@@ -54,9 +54,12 @@ const THRESHOLD_BINS = CAM_THRESHOLD_KEYS.map((key) => Math.round(Number(key) * 
 
 /** How many edges lie strictly below the value; NaN is above none. */
 function binOf(value: number): number {
-  let bin = Math.min(BINS, Math.max(0, Math.ceil(value * BINS))) || 0;
-  while (bin > 0 && !(value > EDGES[bin - 1]!)) bin--;
-  while (bin < BINS && value > EDGES[bin]!) bin++;
+  if (!(value > 0)) return 0;
+  if (value > EDGES[BINS - 1]!) return BINS;
+  // Within one of the answer; the float32 edges decide.
+  let bin = (value * BINS) | 0;
+  while (bin > 0 && value <= EDGES[bin - 1]!) bin--;
+  while (value > EDGES[bin]!) bin++;
   return bin;
 }
 
@@ -99,13 +102,11 @@ export function measureMap(
   const actual = sum(inside);
   const counts = countsAbove(inside, outside);
   const at = THRESHOLD_BINS.map((bin) => bin + 1);
-  const distances = (thresholds: readonly string[] = CAM_THRESHOLD_KEYS) => {
+  const regions = (thresholds: readonly string[] = CAM_THRESHOLD_KEYS) => {
     for (const key of thresholds) checkThreshold(key);
-    return CAM_THRESHOLD_KEYS.map((key) => {
-      if (!thresholds.includes(key)) return undefined;
-      const threshold = Math.fround(Number(key));
-      return Uint8Array.from(map, (value, i) => Number(value > threshold && mask[i] !== IGNORE_INDEX));
-    });
+    return CAM_THRESHOLD_KEYS.map((key) =>
+      thresholds.includes(key) ? regionAbove(map, mask, Math.fround(Number(key))) : undefined,
+    );
   };
   return {
     pixels: actual + sum(outside),
@@ -114,7 +115,7 @@ export function measureMap(
     intersection: at.map((bin) => counts.intersection[bin]!),
     hit: actual > 0 ? mask[maximumAt] === classIndex : null,
     pixelAp: actual > 0 ? averagePrecision(counts, actual) : null,
-    ...surfaceDistances(surface && distances(surface.thresholds), mask, classIndex, surface),
+    ...surfaceDistances(surface && regions(surface.thresholds), mask, classIndex, surface),
     notNumbers,
   };
 }
@@ -142,8 +143,6 @@ export function measureLabels(
     predicted++;
     if (isActual) intersection++;
   }
-  const region = () =>
-    Uint8Array.from(mask, (truth, i) => Number(labels[i] === classIndex && truth !== IGNORE_INDEX));
   return {
     pixels,
     actual,
@@ -151,7 +150,7 @@ export function measureLabels(
     intersection: [intersection],
     hit: null,
     pixelAp: null,
-    ...surfaceDistances(surface && [region()], mask, classIndex, surface),
+    ...surfaceDistances(surface && [regionOf(labels, mask, classIndex)], mask, classIndex, surface),
     notNumbers,
   };
 }
@@ -193,7 +192,7 @@ function surfaceDistances(
 ): Pick<MapMeasurement, 'hd95' | 'hd95Mm'> {
   if (surface === undefined || regions === undefined) return { hd95: null, hd95Mm: null };
   const { height, width, spacing } = surface;
-  const truth = mask.map((value) => Number(value === classIndex));
+  const truth = regionOf(mask, mask, classIndex);
   const measure = (by?: PixelSpacing) =>
     regions.map((region) => (region ? hausdorff95(region, truth, height, width, by) : null));
   const hd95 = measure();
@@ -201,6 +200,21 @@ function surfaceDistances(
   const square = spacing[0] === spacing[1];
   const scale = (distance: number | null) => (distance === null ? null : distance * spacing[0]);
   return { hd95, hd95Mm: square ? hd95.map(scale) : measure(spacing) };
+}
+
+// Plain loops: a callback for each pixel costs several times as much as the comparison.
+function regionAbove(map: Float32Array, mask: Uint8Array, threshold: number): Uint8Array {
+  const region = new Uint8Array(map.length);
+  for (let i = 0; i < map.length; i++) if (map[i]! > threshold && mask[i] !== IGNORE_INDEX) region[i] = 1;
+  return region;
+}
+
+function regionOf(labels: ArrayLike<number>, mask: Uint8Array, classIndex: number): Uint8Array {
+  const region = new Uint8Array(mask.length);
+  for (let i = 0; i < mask.length; i++) {
+    if (labels[i] === classIndex && mask[i] !== IGNORE_INDEX) region[i] = 1;
+  }
+  return region;
 }
 
 function sum(counts: Uint32Array): number {

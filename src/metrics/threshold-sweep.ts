@@ -1,6 +1,6 @@
-import { CAM_THRESHOLD_KEYS } from './localisation.js';
-import { LocalisationScores, type MeasuredSlice } from './localisation-scores.js';
-import { MacroScores } from './macro-scores.js';
+import { CAM_THRESHOLD_KEYS, dice, iou } from './localisation.js';
+import { type MeasuredSlice, sliceKind } from './localisation-scores.js';
+import { meanOfDefined } from './reasons.js';
 
 /** Scores by threshold, means over the classes; no intervals. */
 export interface ThresholdSweep {
@@ -11,21 +11,43 @@ export interface ThresholdSweep {
 }
 
 /** @param classes the measured slices of each class */
-export function sweepThresholds(classes: readonly MeasuredSlice[][], patients: number): ThresholdSweep {
-  const weights = new Float64Array(patients).fill(1);
-  const rows = CAM_THRESHOLD_KEYS.map((_, t) => {
-    const scores = new MacroScores(classes.map((slices) => new LocalisationScores(slices, t)));
-    const out = new Float64Array(scores.size);
-    scores.compute(weights, out);
-    return out;
-  });
-  // dice, iou and falsePositiveArea in LOCALISATION_SCORES.
-  const column = (s: number) => rows.map((row) => (Number.isNaN(row[s]!) ? null : row[s]!));
+export function sweepThresholds(classes: readonly MeasuredSlice[][]): ThresholdSweep {
+  const perClass = classes.map(sweepClass);
+  const mean = (name: 'dice' | 'iou' | 'falsePositiveArea') =>
+    CAM_THRESHOLD_KEYS.map((_, t) => meanOfDefined(perClass.map((one) => one[name](t))));
   return {
     thresholds: [...CAM_THRESHOLD_KEYS],
-    dice: column(0),
-    iou: column(1),
-    falsePositiveArea: column(7),
+    dice: mean('dice'),
+    iou: mean('iou'),
+    falsePositiveArea: mean('falsePositiveArea'),
+  };
+}
+
+/** The means of LocalisationScores, of all thresholds in one pass. */
+function sweepClass(slices: readonly MeasuredSlice[]) {
+  const [dices, ious, areas] = [0, 1, 2].map(() => new Float64Array(CAM_THRESHOLD_KEYS.length));
+  let [positives, negatives] = [0, 0];
+  // A map with NaN has no scores, and a mean over the others would flatter the model.
+  const broken = slices.some(({ measurement }) => measurement.notNumbers > 0);
+  for (const { label, measurement } of broken ? [] : slices) {
+    const { pixels, actual, predicted, intersection } = measurement;
+    const kind = sliceKind(label, measurement);
+    if (kind === 'positive') {
+      positives++;
+      for (let t = 0; t < predicted.length; t++) {
+        dices![t]! += dice(intersection[t]!, predicted[t]!, actual)!;
+        ious![t]! += iou(intersection[t]!, predicted[t]!, actual)!;
+      }
+    } else if (kind === 'negative' && pixels > 0) {
+      negatives++;
+      for (let t = 0; t < predicted.length; t++) areas![t]! += predicted[t]! / pixels;
+    }
+  }
+  const mean = (sums: Float64Array, count: number) => (t: number) => (count === 0 ? null : sums[t]! / count);
+  return {
+    dice: mean(dices!, positives),
+    iou: mean(ious!, positives),
+    falsePositiveArea: mean(areas!, negatives),
   };
 }
 
