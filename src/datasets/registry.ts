@@ -4,5 +4,6 @@
  */
 import './lasc.js';
 import './brats.js';
+import './kits.js';
 
 export { datasetNames, getDataset, registerDataset } from './register.js';
