@@ -36,6 +36,7 @@ export {
   robustReadNpy,
 } from './datasets/medical-slices.js';
 export { generatePhantom, type PhantomOptions, type PhantomSummary } from './datasets/phantom.js';
+export { type DatasetPlugIn, loadDatasetModule } from './datasets/plug-in.js';
 export { datasetNames, getDataset, registerDataset } from './datasets/registry.js';
 export {
   type GreyImage,

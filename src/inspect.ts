@@ -1,9 +1,8 @@
 #!/usr/bin/env node
 /** node dist/inspect.js: what is in a dataset, before training. */
 import { readInspectArguments } from './cli/inspect-options.js';
+import { loadCommandConfig } from './cli/load-config.js';
 import { runMain } from './cli/run-main.js';
-import { loadConfig } from './config/load.js';
-import { datasetNames } from './datasets/registry.js';
 import { inspect } from './inspection/inspect.js';
 import { inspectionText } from './inspection/text.js';
 import { setupLogger } from './training/logging.js';
@@ -14,7 +13,7 @@ const BREATH = 16;
 
 await runMain(async () => {
   const args = readInspectArguments(process.argv.slice(2));
-  const { config, notes } = loadConfig({ ...args.config, datasets: datasetNames() });
+  const { config, notes } = await loadCommandConfig(args.config);
   const log = setupLogger(undefined, { verbose: args.verbose });
   for (const note of notes) log.info('%s', note);
   let progress: ReturnType<typeof createProgress> | undefined;

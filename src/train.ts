@@ -1,12 +1,11 @@
 #!/usr/bin/env node
 /** node dist/train.js: trains, validates, and exports attention maps of the best checkpoint. */
 import { existsSync } from 'node:fs';
+import { loadCommandConfig } from './cli/load-config.js';
 import { describeFailure, runMain } from './cli/run-main.js';
 import { readTrainArguments } from './cli/train-options.js';
 import { UsageError } from './config/errors.js';
-import { loadConfig } from './config/load.js';
 import { workDirPaths } from './config/work-dir.js';
-import { datasetNames } from './datasets/registry.js';
 import { summaryTable } from './export/summary-table.js';
 import { setNumThreads } from './tensor/index.js';
 import { checkData } from './training/check-data.js';
@@ -23,7 +22,7 @@ const runName = () => timestamp(new Date()).slice(0, 16).replace(/[ :]/g, '-');
 
 await runMain(async () => {
   const args = readTrainArguments(process.argv.slice(2));
-  const { config, notes, sources } = loadConfig({ ...args.config, datasets: datasetNames() });
+  const { config, notes, sources } = await loadCommandConfig(args.config);
   const device = getDevice(args.device);
   if (args.threads) setNumThreads(args.threads);
   const paths = workDirPaths(config);

@@ -24,7 +24,10 @@ export interface ConfigSelection {
 export function addConfigOptions(command: Command, table: readonly ConfigOption[]): Command {
   command
     .option('--config <file>', 'YAML configuration')
-    .option('--dataset <name>', 'read configs/{name}_attn_reg.yaml; with --config: name the dataset')
+    .option(
+      '--dataset <name>',
+      'read configs/{name}_attn_reg.yaml; with --config: name the dataset. A module of your own: ./my-dataset.js',
+    )
     .option(
       '--set <key=value>',
       'set any configuration key, e.g. train.log_iters=50; may be repeated',

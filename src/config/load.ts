@@ -70,7 +70,8 @@ function sourcesOf(layers: Layers): Record<string, string> {
   return sources;
 }
 
-const SUFFIX = '_attn_reg.yaml';
+/** A dataset's configuration is called {name} and this. */
+export const CONFIG_SUFFIX = '_attn_reg.yaml';
 
 // One level above both src/config and dist/config lies the package.
 const PACKAGE_CONFIGS = fileURLToPath(new URL('../../configs', import.meta.url));
@@ -80,7 +81,7 @@ function configOfDataset({ dataset }: ConfigRequest): string {
     throw new UsageError('Expected --config FILE or --dataset NAME but received neither.');
   }
   const folders = ['configs', PACKAGE_CONFIGS];
-  const candidates = folders.map((folder) => path.join(folder, `${dataset}${SUFFIX}`));
+  const candidates = folders.map((folder) => path.join(folder, `${dataset}${CONFIG_SUFFIX}`));
   const found = candidates.find((file) => existsSync(file));
   if (found !== undefined && path.basename(dataset) === dataset) return found;
   const names = [...new Set(folders.flatMap(datasetsWithConfig))].sort();
@@ -88,7 +89,7 @@ function configOfDataset({ dataset }: ConfigRequest): string {
   throw new UsageError(
     `${expected(`a dataset with a configuration (${names.join(', ')})`, '--dataset', dataset)}. ` +
       (near === undefined
-        ? `Write configs/${dataset}${SUFFIX}, or name a file with --config.`
+        ? `Write configs/${dataset}${CONFIG_SUFFIX}, or name a file with --config.`
         : `Did you mean '${near}'?`),
   );
 }
@@ -96,8 +97,8 @@ function configOfDataset({ dataset }: ConfigRequest): string {
 function datasetsWithConfig(folder: string): string[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
-    .filter((name) => name.endsWith(SUFFIX))
-    .map((name) => name.slice(0, -SUFFIX.length));
+    .filter((name) => name.endsWith(CONFIG_SUFFIX))
+    .map((name) => name.slice(0, -CONFIG_SUFFIX.length));
 }
 
 function readText(file: string): string {

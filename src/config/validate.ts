@@ -25,13 +25,15 @@ export function nameDataset(layers: Layers, { inferable, known }: DatasetNames):
   const name = layers.get('dataset.name');
   if (typeof name === 'string' && known !== undefined && !known.includes(name)) {
     const near = closest(name, known);
-    const hint = near === undefined ? '' : `. Did you mean '${near}'?`;
+    const hint = near === undefined ? OWN_DATASET : `. Did you mean '${near}'?`;
     // An inferred name has no place of its own: the path that it was taken from has.
     const origin = layers.place(note === undefined ? 'dataset.name' : 'dataset.root_dir');
     layers.problems.push({ origin, text: `${expected(orList(known), 'dataset.name', name)}${hint}` });
   }
   return note;
 }
+
+const OWN_DATASET = '. A dataset of your own: --dataset ./FILE.js';
 
 function inferName(layers: Layers, names: readonly string[]): string | undefined {
   const rootDir = layers.get('dataset.root_dir');

@@ -189,7 +189,7 @@ export interface MedicalDataset {
   /** How names tell the patient, where that is not `PATIENT_PATTERN`. */
   patientPattern?: string;
   /** What to do when `rootDir` holds no slices: where they come from, and the command that makes them. */
-  remedy(rootDir: string): string;
+  remedy?(rootDir: string): string;
 }
 
 /** Registers a dataset of medical slices: all that a new one needs. */
@@ -209,7 +209,7 @@ export function registerMedicalDataset(dataset: MedicalDataset): void {
         numClasses: config.num_classes,
         ignoreIndex: config.ignore_index,
         intensity: config.intensity,
-        remedy: remedy(config.root_dir),
+        remedy: remedy?.(config.root_dir),
         warn,
       }),
   });

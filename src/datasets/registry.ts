@@ -1,6 +1,6 @@
 /**
- * All datasets of the project. To add one: write its file (lasc.ts is the pattern), import it here, and
- * add a YAML under configs/.
+ * All datasets of the project. To add one: write its file (kits.ts is the pattern), import it here, and
+ * add a YAML under configs/: docs/adding-a-dataset.md.
  */
 import './lasc.js';
 import './brats.js';

@@ -38,6 +38,6 @@ export interface BuilderSettings {
   seed: number;
   /** Most memory for decoded images, bytes; 0 keeps none. */
   cacheBytes: number;
-  /** Modules (file URLs) to import before the dataset is looked up: they register their own. */
+  /** Modules (file URLs) to load before the dataset is looked up: they define their own. */
   datasetModules: readonly string[];
 }

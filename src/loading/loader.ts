@@ -1,4 +1,5 @@
 import type { Config } from '../config/schema.js';
+import { loadedModules } from '../datasets/plug-in.js';
 import type { BuilderSettings, Position } from './batch.js';
 import {
   type EvalLoader,
@@ -48,7 +49,7 @@ function builderSettings(
   { dataset, train }: Config,
   mode: 'train' | 'eval',
   split: string,
-  { datasetModules = [] }: LoaderOptions,
+  { datasetModules = loadedModules() }: LoaderOptions,
 ): BuilderSettings {
   // Evaluation reads each image once: nothing would be found again in a cache.
   const cacheBytes = mode === 'train' ? dataset.cache_bytes : 0;

@@ -19,7 +19,10 @@ export interface LoaderOptions {
   numWorkers?: number;
   /** Batches that each worker prepares ahead. Default 2. */
   prefetch?: number;
-  /** Modules (file URLs) that register further datasets; the caller has imported them already. */
+  /**
+   * Modules (file URLs) that register further datasets; the caller has imported them already. Default: those that
+   * `loadDatasetModule` has loaded.
+   */
   datasetModules?: readonly string[];
   /** Gets each kind of warning once. Default: standard error. */
   onWarning?: (message: string) => void;

@@ -1,5 +1,6 @@
 /** A loader's worker thread: builds the batches that it is asked for, one after the other. */
 import { parentPort, workerData } from 'node:worker_threads';
+import { importDatasetModule } from '../datasets/plug-in.js';
 import type { BuilderSettings } from './batch.js';
 import { BatchBuilder, openDataset } from './batch-builder.js';
 import { buffersOf, describeError, type TaskMessage, type WorkerMessage } from './messages.js';
@@ -11,7 +12,7 @@ const send = (message: WorkerMessage, transfer: ArrayBuffer[] = []): void =>
   port.postMessage(message, transfer);
 
 async function startBuilder(settings: BuilderSettings): Promise<BatchBuilder> {
-  for (const module of settings.datasetModules) await import(module);
+  for (const module of settings.datasetModules) await importDatasetModule(module);
   const dataset = openDataset(settings, (key, message) => send({ kind: 'warning', key, message }));
   return new BatchBuilder(settings, dataset);
 }

@@ -259,7 +259,10 @@ describe('a flag is named instead of a line', () => {
       { dataset: 'lacs', datasets: ['lasc', 'brats'] },
       "--dataset: Expected lasc or brats for dataset.name but received string 'lacs'. Did you mean 'lasc'?",
     ],
-    [{ datasets: ['brats'] }, "FILE:4: Expected brats for dataset.name but received string 'lasc'."],
+    [
+      { datasets: ['brats'] },
+      "FILE:4: Expected brats for dataset.name but received string 'lasc'. A dataset of your own: --dataset ./FILE.js.",
+    ],
   ])('%j', (request, message) => {
     expect(faults(MINIMAL, request)).toBe(message);
   });
