@@ -5,6 +5,7 @@ import { UsageError } from '../config/errors.js';
  * Refuses an image that is too small for the encoder at the smallest scale, by name: libtorch would only speak of a
  * kernel.
  * @param name for the message
+ * @param key the one that holds the scales
  * @throws UsageError
  */
 export function requireSize(
@@ -12,12 +13,13 @@ export function requireSize(
   [height, width]: readonly [number, number],
   scales: readonly number[],
   stride: readonly number[],
+  key = 'cam.scales',
 ): void {
   const smallest = Math.min(1, ...scales);
   const needed = smallestSide(stride);
   if (Math.floor(smallest * Math.min(height, width)) >= needed) return;
   throw new UsageError(
     `Expected at least ${Math.ceil(needed / smallest)} pixels a side, which leave ${needed} at scale ${smallest}, for slice ` +
-      `${name} but received ${height} x ${width}. Enlarge the slices, or set cam.scales to larger factors.`,
+      `${name} but received ${height} x ${width}. Enlarge the slices, or set ${key} to larger factors.`,
   );
 }

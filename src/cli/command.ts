@@ -33,6 +33,9 @@ function snakeCased(command: Command, argv: readonly string[]): string[] {
     const name = /^--[a-z][^=]*/i.exec(token)?.[0];
     if (name === undefined || known.has(name) || (end !== -1 && i > end)) return token;
     const snake = `--${name.slice(2).replaceAll('-', '_')}`;
-    return known.has(snake) ? snake + token.slice(name.length) : token;
+    if (known.has(snake)) return snake + token.slice(name.length);
+    // Commander knows a negation by its hyphen.
+    const negation = token.replace(/^--no_/, '--no-');
+    return known.has(negation) ? negation : token;
   });
 }

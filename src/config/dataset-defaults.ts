@@ -9,6 +9,7 @@ interface Family {
   switchIter(maxIters: number): number;
   labelSource: 'refined_pseudo_label' | 'refined_aff_label';
   parIterations: number;
+  testLongSide: number;
   masksDir(rootDir: string): string;
   needsNameLists: boolean;
   /** What people compare such sets by. */
@@ -20,6 +21,7 @@ const MEDICAL: Family = {
   switchIter: (maxIters) => Math.floor(maxIters / 2),
   labelSource: 'refined_aff_label',
   parIterations: 10,
+  testLongSide: 0,
   masksDir: (rootDir) => path.join(path.dirname(rootDir), 'masks'),
   needsNameLists: false,
   selectMetric: 'auroc',
@@ -32,6 +34,7 @@ const FAMILIES = new Map<string, Family>([
       switchIter: () => 6000,
       labelSource: 'refined_pseudo_label',
       parIterations: 10,
+      testLongSide: 512,
       masksDir: (rootDir) => path.join(rootDir, 'SegmentationClassAug'),
       needsNameLists: true,
       selectMetric: 'segMiou',
@@ -43,6 +46,7 @@ const FAMILIES = new Map<string, Family>([
       switchIter: () => 15000,
       labelSource: 'refined_aff_label',
       parIterations: 15,
+      testLongSide: 512,
       masksDir: (rootDir) => path.join(rootDir, 'SegmentationClass'),
       needsNameLists: true,
       selectMetric: 'segMiou',
@@ -115,6 +119,11 @@ export const DERIVED_DEFAULTS: readonly DerivedDefault[] = [
     key: 'cam.par.num_iter',
     from: ['dataset.name'],
     compute: (name: string) => familyOf(name).parIterations,
+  },
+  {
+    key: 'test.long_side',
+    from: ['dataset.name'],
+    compute: (name: string) => familyOf(name).testLongSide,
   },
 ];
 

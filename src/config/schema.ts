@@ -210,6 +210,17 @@ const val = {
     .describe('With cam: score propagated CAMs too. Memory grows with pixels squared.'),
 };
 
+const test = {
+  scales: list(num(0, undefined, true), 'a list of factors above 0')
+    .default([1, 0.5, 0.75])
+    .describe('Input scales of the segmentation; scale 1 always runs, and first.'),
+  flip: bool().default(true).describe('Mean with the mirrored image, at each scale.'),
+  long_side: int(0).describe(
+    'The longer side is resized to this first; 0: never. Default: VOC and COCO 512, else 0.',
+  ),
+  cam: bool().default(false).describe('Score class activation maps too.'),
+};
+
 const optimizer = {
   type: oneOf(['AdamW']).default('AdamW'),
   learning_rate: num(0, undefined, true).describe("The encoder's; the heads train at ten times this."),
@@ -231,6 +242,7 @@ export const configSchema = z.strictObject(
     train: section(train),
     cam: section(cam),
     val: section(val),
+    test: section(test),
     optimizer: section(optimizer),
     scheduler: section(scheduler),
   },

@@ -19,6 +19,7 @@ export function workDirPaths({ work_dir }: Config) {
     config: at('config.yaml'),
     metrics: at('metrics.jsonl'),
     summary: at('summary.json'),
+    evaluation: at('evaluation.json'),
     log: (timestamp: string): string => at(`${timestamp}.log`),
   };
 }

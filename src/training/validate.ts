@@ -1,9 +1,6 @@
-import { getDownSize } from '../cam/down-size.js';
 import { requireSize } from '../cam/image-size.js';
-import { multiScaleCam } from '../cam/multi-scale.js';
-import { propagated } from '../cam/pipeline.js';
-import { camLabel, validCam } from '../cam/pseudo-labels.js';
 import type { Config } from '../config/schema.js';
+import { type MapOptions, mapLabels, mapOptions } from '../evaluation/map-labels.js';
 import type { Batch } from '../loading/batch.js';
 import type { EvalLoader } from '../loading/loader.js';
 import { multilabelSoftMarginLoss } from '../losses/index.js';
@@ -12,32 +9,21 @@ import { type Device, noGrad, scope, Tensor } from '../tensor/index.js';
 import { breathe } from './interrupt.js';
 import { ScoreAccumulator, type ValidationScores } from './validation-scores.js';
 
-export interface ValidateOptions {
+export interface ValidateOptions extends MapOptions {
   device: Device;
-  scales: readonly number[];
   numClasses: number;
   /** Score maps and segmentations too, where masks exist. */
   cam: boolean;
-  /** A CAM above it is foreground in the cam score. */
-  bkgScore: number;
-  /** How maps are propagated for the aff score; absent: they are not. */
-  propagation?: { bkgScore: number; radius: number };
   /** Called after each batch with images done. */
   onProgress?: (done: number, total: number) => void;
   /** Asked between batches. */
   stopWhen?: () => boolean;
 }
 
-/** What validation needs of a configuration. The original propagates with a background score of 0.35: its low_thre. */
-export function validateOptions({ cam, dataset, train, val }: Config, device: Device): ValidateOptions {
-  return {
-    device,
-    scales: cam.scales,
-    numClasses: dataset.num_classes,
-    cam: val.cam,
-    bkgScore: cam.bkg_score,
-    ...(val.aff && { propagation: { bkgScore: cam.low_thre, radius: train.radius } }),
-  };
+/** What validation needs of a configuration. */
+export function validateOptions(config: Config, device: Device): ValidateOptions {
+  const { dataset, val } = config;
+  return { ...mapOptions(config), device, numClasses: dataset.num_classes, cam: val.cam };
 }
 
 function scoreBatch(model: WeTr, batch: Batch, scores: ScoreAccumulator, options: ValidateOptions): void {
@@ -62,22 +48,13 @@ function scoreBatch(model: WeTr, batch: Batch, scores: ScoreAccumulator, options
     scores.addPixels(batch, { seg, cams, camLabels: background, affLabels: background });
     return;
   }
-  const { cam } = multiScaleCam(model, images, { scales });
-  const valid = validCam(cam, labels);
-  const camLabels = camLabel(valid, options.bkgScore).toFloat32();
-  const result = { seg, cams: cam.toFloat32(), camLabels };
-  scores.addPixels(batch, propagation ? { ...result, affLabels: affinityLabels() } : result);
-
-  /** With the affinity of the image as it is, not of its largest scale: as the original validates. */
-  function affinityLabels(): Float32Array {
-    const grid = getDownSize(
-      size,
-      model.options.stride.reduce((product, s) => product * s, 1),
-    );
-    const multi = { cam, affinity: out.affinity!, grid };
-    const [walked] = propagated(multi, valid, labels, [propagation!.bkgScore], propagation!.radius);
-    return walked!.interpolate(size).argmax(1).toFloat32();
-  }
+  const { cam, camLabels, affLabels } = mapLabels(model, images, labels, out.affinity, options);
+  scores.addPixels(batch, {
+    seg,
+    cams: cam.toFloat32(),
+    camLabels: camLabels.toFloat32(),
+    affLabels: affLabels?.toFloat32(),
+  });
 }
 
 /**

@@ -65,7 +65,7 @@ export interface PixelResults {
   seg: Float32Array;
   camLabels: Float32Array;
   /** Absent where the pass was not asked for it. */
-  affLabels?: Float32Array;
+  affLabels?: Float32Array | undefined;
 }
 
 const WITHOUT_MAPS = {

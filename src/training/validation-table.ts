@@ -1,8 +1,6 @@
+import { className, percent } from '../evaluation/score-table.js';
 import { type Cell, formatTable } from '../export/table.js';
 import type { ValidationScores } from './validation-scores.js';
-
-const percent = (value: number | null | undefined): Cell =>
-  value === null || value === undefined ? null : (100 * value).toFixed(2);
 
 /**
  * Scores of each class and their means, in percent: what a set of several classes is judged by (original: format_tabs).
@@ -15,9 +13,8 @@ export function validationTable(scores: ValidationScores): string | undefined {
   const columns = ['AUROC', 'AP', 'F1', ...(segScore ? ['seg IoU', 'CAM IoU', 'affinity IoU'] : [])];
   const rows = Array.from({ length: classes.length + 1 }, (_, c): Cell[] => {
     const one = classes[c - 1];
-    const name = c === 0 ? 'background' : `class ${c}`;
     return [
-      name,
+      className(c),
       ...[one?.auroc, one?.averagePrecision, one?.f1].map(percent),
       ...maps.map((score) => percent(score?.iou[c])),
     ];

@@ -113,6 +113,10 @@ export class Workplace {
     return this.start('gen-attn.js', ['--device', 'cpu', ...args]).ended;
   }
 
+  evaluate(...args: string[]): Promise<Ended> {
+    return this.start('evaluate.js', ['--device', 'cpu', ...args]).ended;
+  }
+
   read(...parts: string[]): Buffer {
     return readFileSync(this.path(...parts));
   }

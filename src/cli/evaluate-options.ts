@@ -1,0 +1,68 @@
+import type { Command } from 'commander';
+import type { ConfigRequest } from '../config/load.js';
+import { createCommand, parseArguments } from './command.js';
+import * as shared from './options.js';
+
+/** The evaluation command's arguments; absent folders and checkpoints default to the work directory's. */
+export interface EvaluateArguments {
+  /** For `loadConfig`. */
+  config: ConfigRequest;
+  checkpoint?: string;
+  output_dir?: string;
+  device?: shared.DeviceName;
+  /** One JSON document on standard output instead of the table. */
+  json: boolean;
+  verbose: boolean;
+}
+
+export const EVALUATE_CONFIG_OPTIONS: readonly shared.ConfigOption[] = [
+  { flags: '--split <name>', key: 'val.split', reads: 'text', help: 'which images' },
+  { flags: '--scales <factors...>', key: 'test.scales', reads: 'numbers', help: 'input scales' },
+  { flags: '--flip', key: 'test.flip', reads: 'switch', help: 'mean with the mirrored image' },
+  {
+    flags: '--long_side <pixels>',
+    key: 'test.long_side',
+    reads: 'number',
+    help: 'resize the longer side to this; 0: never',
+  },
+  { flags: '--cam', key: 'test.cam', reads: 'switch', help: 'score class activation maps too' },
+  { flags: '--pooling <gmp|gap>', key: 'backbone.pooling', reads: 'text', help: 'as it was trained' },
+  { flags: '--work_dir <folder>', key: 'work_dir.dir', reads: 'text', help: 'where the checkpoints lie' },
+];
+
+const EXAMPLES = [
+  ['best.pth on the validation split', 'node dist/evaluate.js --dataset lasc'],
+  ['quick: one pass an image', 'node dist/evaluate.js --dataset voc --scales 1 --no-flip'],
+  ['for a script', 'node dist/evaluate.js --config my.yaml --checkpoint my.pth --json > scores.json'],
+] as const;
+
+export function evaluateCommand(): Command {
+  const command = createCommand(
+    'node dist/evaluate.js',
+    'Predict a split over scales and mirror images, write label maps as PNG, and score them where there are masks.',
+    EXAMPLES,
+  );
+  return shared
+    .addConfigOptions(command, EVALUATE_CONFIG_OPTIONS)
+    .option('--no-flip', 'images as they are only')
+    .option('--checkpoint <file>', 'weights (default: best.pth of the work directory)')
+    .option('--output_dir <folder>', 'predictions, {name}.png (default: {work_dir}/predictions)')
+    .option('--json', 'one JSON document on standard output, nothing else')
+    .addOption(
+      shared.choiceOption(
+        '--device <cpu|cuda|mps>',
+        'where to compute (default: the best there is)',
+        shared.DEVICES,
+      ),
+    );
+}
+
+interface ParsedOptions extends shared.ConfigSelection, Partial<Omit<EvaluateArguments, 'config'>> {}
+
+/** @throws {UsageError | CommanderError} for arguments that cannot be right; `runMain` words both. */
+export function readEvaluateArguments(argv: readonly string[]): EvaluateArguments {
+  const options = parseArguments<ParsedOptions>(evaluateCommand(), argv);
+  const { checkpoint, output_dir, device, json = false, verbose = false } = options;
+  const config = shared.configRequest(options, EVALUATE_CONFIG_OPTIONS);
+  return { config, checkpoint, output_dir, device, json, verbose };
+}

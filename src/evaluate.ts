@@ -1,0 +1,32 @@
+#!/usr/bin/env node
+/** node dist/evaluate.js: predicts a split, writes label maps and scores them. */
+import { readEvaluateArguments } from './cli/evaluate-options.js';
+import { runMain } from './cli/run-main.js';
+import { loadConfig } from './config/load.js';
+import { workDirPaths } from './config/work-dir.js';
+import { datasetNames } from './datasets/registry.js';
+import { scoreTable } from './evaluation/score-table.js';
+import { getDevice } from './training/device.js';
+import { evaluateSplit } from './training/evaluate-split.js';
+import { setupLogger } from './training/logging.js';
+
+await runMain(async () => {
+  const args = readEvaluateArguments(process.argv.slice(2));
+  const { config, notes } = loadConfig({ ...args.config, datasets: datasetNames() });
+  const log = setupLogger(undefined, { verbose: args.verbose });
+  for (const note of notes) log.info('%s', note);
+  const device = getDevice(args.device);
+  const paths = workDirPaths(config);
+  const report = await evaluateSplit(config, {
+    device,
+    log,
+    checkpoint: args.checkpoint ?? paths.best,
+    outputDir: args.output_dir,
+  });
+  if (!report) return 130;
+  log.info('%s', `Wrote ${report.images} predictions to ${report.outputDir}, scores to ${paths.evaluation}`);
+  if (args.json) process.stdout.write(`${JSON.stringify(report)}\n`);
+  else if (report.masks === 0) process.stdout.write(`No scores: ${Object.values(report.reasons)[0]}.\n`);
+  else process.stdout.write(`${scoreTable(report.scores, report.numClasses)}\n`);
+  return 0;
+});

@@ -1,0 +1,60 @@
+import { getDownSize } from '../cam/down-size.js';
+import { multiScaleCam } from '../cam/multi-scale.js';
+import { propagated } from '../cam/pipeline.js';
+import { camLabel, validCam } from '../cam/pseudo-labels.js';
+import type { Config } from '../config/schema.js';
+import type { WeTr } from '../models/wetr.js';
+import type { Tensor } from '../tensor/index.js';
+
+export interface MapOptions {
+  scales: readonly number[];
+  /** A CAM above it is foreground in the cam score. */
+  bkgScore: number;
+  /** How maps are propagated for the aff score; absent: they are not. */
+  propagation?: { bkgScore: number; radius: number };
+}
+
+/** As the original's validate(), whose background score of 0.35 for propagated maps is its low_thre. */
+export function mapOptions({ cam, train, val }: Config): MapOptions {
+  return {
+    scales: cam.scales,
+    bkgScore: cam.bkg_score,
+    ...(val.aff && { propagation: { bkgScore: cam.low_thre, radius: train.radius } }),
+  };
+}
+
+export interface MapLabels {
+  /** [B, C, H, W]: multi-scale maps of every class. */
+  cam: Tensor;
+  /** int64 [B, H, W]: maps above the background score. */
+  camLabels: Tensor;
+  /** int64 [B, H, W]: the strongest class after one random-walk step; absent without `affinity`. */
+  affLabels?: Tensor;
+}
+
+/**
+ * Label maps from class activation maps of the classes that each image has.
+ * @param images [B, 3, H, W], normalised
+ * @param labels [B, C]
+ * @param affinity [B, N, N] of the images at scale 1, which the original validates with (training walks with that of
+ *   the largest scale); absent: maps are not propagated
+ */
+export function mapLabels(
+  model: WeTr,
+  images: Tensor,
+  labels: Tensor,
+  affinity: Tensor | undefined,
+  { scales, bkgScore, propagation }: MapOptions,
+): MapLabels {
+  const [, , height, width] = images.shape as [number, number, number, number];
+  const { cam } = multiScaleCam(model, images, { scales });
+  const valid = validCam(cam, labels);
+  const out: MapLabels = { cam, camLabels: camLabel(valid, bkgScore) };
+  if (affinity && propagation) {
+    const stride = model.options.stride.reduce((product, s) => product * s, 1);
+    const multi = { cam, affinity, grid: getDownSize([height, width], stride) };
+    const [walked] = propagated(multi, valid, labels, [propagation.bkgScore], propagation.radius);
+    out.affLabels = walked!.interpolate([height, width]).argmax(1);
+  }
+  return out;
+}

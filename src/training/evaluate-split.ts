@@ -1,0 +1,141 @@
+import { existsSync, realpathSync } from 'node:fs';
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { UsageError } from '../config/errors.js';
+import type { Config } from '../config/schema.js';
+import { workDirPaths } from '../config/work-dir.js';
+import { type Evaluation, evaluateImages } from '../evaluation/evaluate-images.js';
+import { mapOptions } from '../evaluation/map-labels.js';
+import { writeFileAtomic } from '../io/atomic.js';
+import { createEvalLoader } from '../loading/loader.js';
+import type { Device } from '../tensor/index.js';
+import { loadWeights } from './checkpoints.js';
+import { Interrupt } from './interrupt.js';
+import type { Logger } from './logging.js';
+import { createProgress, type ProgressReporter } from './progress.js';
+import { buildModel } from './setup.js';
+import { packageVersion } from './summary.js';
+import { makeWritable } from './work-dir.js';
+
+export interface EvaluateSplitOptions {
+  device: Device;
+  log: Logger;
+  /** Weights: a plain state dict. */
+  checkpoint: string;
+  /** Predictions, {name}.png. Default: work_dir.pred_dir. */
+  outputDir?: string | undefined;
+}
+
+/** What evaluation.json holds. */
+export interface EvaluationReport extends Evaluation {
+  dataset: string;
+  split: string;
+  numClasses: number;
+  checkpoint: string;
+  outputDir: string;
+  settings: Config['test'];
+  /** Why scores are null. */
+  reasons: Record<string, string>;
+  device: Device;
+  seconds: number;
+  version: string;
+}
+
+/** Without symbolic links, as far as the path exists. */
+function real(path: string): string {
+  const absolute = resolve(path);
+  if (existsSync(absolute)) return realpathSync(absolute);
+  const parent = dirname(absolute);
+  return parent === absolute ? absolute : join(real(parent), basename(absolute));
+}
+
+function isInside(folder: string, parent: string): boolean {
+  const way = relative(real(parent), real(folder));
+  return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
+}
+
+/** @throws UsageError when predictions would lie among the data, whose files have the same names */
+function refuseDataFolders({ dataset, work_dir }: Config, folder: string, flag: string): void {
+  for (const key of ['masks_dir', 'root_dir', 'name_list_dir'] as const) {
+    const data = dataset[key];
+    if (data === undefined || !isInside(folder, data)) continue;
+    // Data in the folder that one works in, and so around the work directory too.
+    if (isInside(folder, work_dir.dir) && !isInside(data, work_dir.dir)) continue;
+    throw new UsageError(
+      `Expected a folder outside of dataset.${key} (${data}) for ${flag} but received ${folder}: ` +
+        'predictions have the names of the data, and could replace them. Choose another folder.',
+    );
+  }
+}
+
+/**
+ * Predicts and scores the split `val.split` of a configuration with the settings of its section `test`, writes the
+ * predictions and evaluation.json, and says how far it is.
+ * @returns undefined when Ctrl-C stopped it: scores of a part would be taken for those of the whole
+ */
+export async function evaluateSplit(
+  config: Config,
+  options: EvaluateSplitOptions,
+): Promise<EvaluationReport | undefined> {
+  const { device, log, checkpoint } = options;
+  const { test, dataset, val } = config;
+  const paths = workDirPaths(config);
+  const outputDir = options.outputDir ?? paths.predictions;
+  refuseDataFolders(
+    config,
+    outputDir,
+    options.outputDir === undefined ? 'work_dir.pred_dir' : '--output_dir',
+  );
+  const model = buildModel(config, device);
+  loadWeights(model, checkpoint);
+  // Images are resized one by one: a batch of them has no common size.
+  const onWarning = (message: string) => log.warn('%s', message);
+  const loader = createEvalLoader(config, val.split, { batchSize: 1, onWarning });
+  const interrupt = new Interrupt('Stopping after this image');
+  const startedAt = Date.now();
+  let progress: ProgressReporter | undefined;
+  try {
+    makeWritable(outputDir, options.outputDir && '--output_dir');
+    makeWritable(paths.root);
+    log.info('%s', `Evaluating ${checkpoint} on ${loader.length} images (split '${val.split}')`);
+    progress = createProgress({ label: 'Evaluating', total: loader.length, logger: log });
+    const evaluation = await evaluateImages(model, loader, {
+      device,
+      scales: test.scales,
+      flip: test.flip,
+      longSide: test.long_side,
+      maps: test.cam ? mapOptions(config) : undefined,
+      outputDir,
+      onProgress: (done) => progress?.update(done),
+      stopWhen: () => interrupt.asked !== undefined,
+    });
+    if (!evaluation) return undefined;
+    const report: EvaluationReport = {
+      dataset: dataset.name,
+      split: val.split,
+      numClasses: dataset.num_classes,
+      checkpoint,
+      outputDir,
+      settings: test,
+      ...evaluation,
+      reasons: reasonsOf(evaluation, dataset.masks_dir),
+      device,
+      seconds: Math.round((Date.now() - startedAt) / 100) / 10,
+      version: packageVersion(),
+    };
+    writeFileAtomic(paths.evaluation, `${JSON.stringify(report, null, 2)}\n`);
+    return report;
+  } finally {
+    progress?.stop();
+    interrupt.close();
+    await loader.close();
+    model.dispose();
+  }
+}
+
+function reasonsOf({ masks, scores }: Evaluation, masksDir: string): Record<string, string> {
+  const why =
+    masks === 0 ? `no image of the split has a mask in ${masksDir}` : 'no pixel of any mask has a class';
+  return Object.fromEntries(
+    Object.entries(scores).flatMap(([kind, score]) => (score === null ? [[kind, why]] : [])),
+  );
+}
