@@ -173,6 +173,11 @@ export {
 } from './training/checkpoints.js';
 export { getDevice } from './training/device.js';
 export { calEta, formatDuration } from './training/eta.js';
+export {
+  type EvaluateSplitOptions,
+  type EvaluationReport,
+  evaluateSplit,
+} from './training/evaluate-split.js';
 export { type ExportedSplit, type ExportSplitOptions, exportSplit } from './training/export-split.js';
 export { TrainLog } from './training/log.js';
 export { type Logger, type LoggerOptions, type LogLevel, setupLogger } from './training/logging.js';

@@ -25,6 +25,7 @@ export const EVALUATE_CONFIG_OPTIONS: readonly shared.ConfigOption[] = [
     reads: 'number',
     help: 'resize the longer side to this; 0: never',
   },
+  { flags: '--crf', key: 'test.crf', reads: 'switch', help: 'refine predictions with a fully-connected CRF' },
   { flags: '--cam', key: 'test.cam', reads: 'switch', help: 'score class activation maps too' },
   { flags: '--pooling <gmp|gap>', key: 'backbone.pooling', reads: 'text', help: 'as it was trained' },
   { flags: '--work_dir <folder>', key: 'work_dir.dir', reads: 'text', help: 'where the checkpoints lie' },
@@ -32,8 +33,9 @@ export const EVALUATE_CONFIG_OPTIONS: readonly shared.ConfigOption[] = [
 
 const EXAMPLES = [
   ['best.pth on the validation split', 'node dist/evaluate.js --dataset lasc'],
+  ["as the original's VOC scores are made", 'node dist/evaluate.js --dataset voc --crf'],
   ['quick: one pass an image', 'node dist/evaluate.js --dataset voc --scales 1 --no-flip'],
-  ['for a script', 'node dist/evaluate.js --config my.yaml --checkpoint my.pth --json > scores.json'],
+  ['for a script', 'node dist/evaluate.js --config my.yaml --checkpoint my.pth --json'],
 ] as const;
 
 export function evaluateCommand(): Command {

@@ -218,6 +218,7 @@ const test = {
   long_side: int(0).describe(
     'The longer side is resized to this first; 0: never. Default: VOC and COCO 512, else 0.',
   ),
+  crf: bool().default(false).describe('Refine predictions with a fully-connected CRF.'),
   cam: bool().default(false).describe('Score class activation maps too.'),
 };
 

@@ -1,5 +1,6 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { denseCrf } from '../cam/dense-crf.js';
 import { UsageError } from '../config/errors.js';
 import type { Config } from '../config/schema.js';
 import { workDirPaths } from '../config/work-dir.js';
@@ -103,6 +104,7 @@ export async function evaluateSplit(
       scales: test.scales,
       flip: test.flip,
       longSide: test.long_side,
+      crf: test.crf ? denseCrf : undefined,
       maps: test.cam ? mapOptions(config) : undefined,
       outputDir,
       onProgress: (done) => progress?.update(done),

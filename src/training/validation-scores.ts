@@ -1,6 +1,7 @@
 import type { Batch } from '../loading/batch.js';
 import {
   CamAccumulator,
+  type ClassificationScores,
   confusionScores,
   MultiLabelAccumulator,
   type Reasons,
@@ -20,11 +21,15 @@ export interface PixelScores {
   iou: (number | null)[];
 }
 
-/** Classification scores of one class. */
+/** Scores of one foreground class; null where there is none, e.g. without masks. */
 export interface ClassScores {
   auroc: number | null;
   averagePrecision: number | null;
   f1: number | null;
+  /** As in ValidationScores, over the images that have the class. */
+  camDiceBest: { threshold: string; dice: number } | null;
+  segDice: number | null;
+  pointingGame: number | null;
 }
 
 /** Scores over one split. A score that cannot be computed is null, and `reasons` says why. */
@@ -84,6 +89,7 @@ export class ScoreAccumulator {
   readonly #classification: MultiLabelAccumulator;
   readonly #cam = new CamAccumulator();
   readonly #segDice = new SegDiceAccumulator();
+  readonly #byClass: { cam: CamAccumulator; segDice: SegDiceAccumulator }[];
   readonly #seg: SegmentationAccumulator;
   readonly #camLabels: SegmentationAccumulator;
   readonly #affLabels: SegmentationAccumulator;
@@ -96,6 +102,10 @@ export class ScoreAccumulator {
   /** @param numLabels foreground classes */
   constructor(readonly numLabels: number) {
     this.#classification = new MultiLabelAccumulator(numLabels);
+    this.#byClass = Array.from({ length: numLabels }, () => ({
+      cam: new CamAccumulator(),
+      segDice: new SegDiceAccumulator(),
+    }));
     const pixels = () => new SegmentationAccumulator(numLabels + 1);
     [this.#seg, this.#camLabels, this.#affLabels] = [pixels(), pixels(), pixels()];
   }
@@ -138,8 +148,11 @@ export class ScoreAccumulator {
       for (let c = 0; c < this.numLabels; c++) {
         const label = i * this.numLabels + c;
         if (batch.labels[label] !== 1) continue;
-        this.#cam.add(plane(cams, label), mask.data, c + 1);
-        this.#segDice.add(plane(seg, i), mask.data, c + 1);
+        const ofClass = this.numLabels > 1 ? [this.#byClass[c]!] : [];
+        for (const { cam, segDice } of [{ cam: this.#cam, segDice: this.#segDice }, ...ofClass]) {
+          cam.add(plane(cams, label), mask.data, c + 1);
+          segDice.add(plane(seg, i), mask.data, c + 1);
+        }
       }
     }
   }
@@ -183,9 +196,13 @@ export class ScoreAccumulator {
     };
   }
 
-  #severalClasses(perClass: readonly ClassScores[]) {
+  #severalClasses(perClass: readonly ClassificationScores[]): Pick<ValidationScores, 'sampleF1' | 'classes'> {
     const sampleF1 = this.#samples === 0 ? null : this.#sampleF1 / this.#samples;
-    const classes = perClass.map(({ auroc, averagePrecision, f1 }) => ({ auroc, averagePrecision, f1 }));
+    const classes = perClass.map(({ auroc, averagePrecision, f1 }, c) => {
+      const { cam, segDice } = this.#byClass[c]!;
+      const { best: camDiceBest, pointingGame } = cam.result();
+      return { auroc, averagePrecision, f1, camDiceBest, segDice: segDice.result().segDice, pointingGame };
+    });
     return { sampleF1, classes };
   }
 }

@@ -104,6 +104,16 @@ describe('predictions', () => {
     expect(place.json('work', 'evaluation.json')).toEqual(document);
   });
 
+  it('are refined by the CRF with --crf, which leaves the other scores as they are', async () => {
+    const document = await report('--crf', '--scales', '1', '--output_dir', 'crf');
+    expect(Object.keys(document.scores)).toEqual(['raw', 'multiScale', 'crf']);
+    expect(document.predictions).toBe('crf');
+    expectClose(document.scores.crf!, scoresOfFiles('crf'));
+    const without = await report('--scales', '1', '--output_dir', 'no-crf');
+    expect(without.scores).toEqual({ raw: document.scores.raw, multiScale: document.scores.multiScale });
+    expectClose(without.scores.multiScale!, scoresOfFiles('no-crf'));
+  });
+
   it('of another split and checkpoint; --no_flip is --no-flip', async () => {
     const args = ['--split', 'train', '--checkpoint', 'work/checkpoints/wetr_iter_4.pth', '--no_flip'];
     const document = await report(...args, '--output_dir', 'train-split');

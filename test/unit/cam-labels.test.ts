@@ -211,6 +211,20 @@ describe('grids and radius masks', () => {
     expect(mask.subarray(400 * 210, 400 * 211).reduce((a, b) => a + b, 0)).toBe(289);
   });
 
+  it('radiusMask keeps the grids that were asked for last, however many sizes a set has', () => {
+    radiusMask([2, 3], 1);
+    const before = memory().liveTensors;
+    for (let side = 4; side < 40; side++) {
+      radiusMask([side, 3], 1);
+      radiusMask([2, 3], 1);
+    }
+    // Eight are kept; some of them may have been there before.
+    expect(memory().liveTensors - before).toBeLessThan(8);
+    const asked = radiusMask([2, 3], 1);
+    expect(asked.isDisposed).toBe(false);
+    expect(radiusMask([2, 3], 1)).toBe(asked);
+  });
+
   it('radiusMask is made once for each grid and survives scopes', () => {
     const first = scope(() => radiusMask([3, 5], 1));
     expect(scope(() => radiusMask([3, 5], 1))).toBe(first);

@@ -1,6 +1,11 @@
 import { CommanderError } from 'commander';
 import { describe, expect, it } from 'vitest';
 import {
+  EVALUATE_CONFIG_OPTIONS,
+  evaluateCommand,
+  readEvaluateArguments,
+} from '../../src/cli/evaluate-options.js';
+import {
   GEN_ATTN_CONFIG_OPTIONS,
   genAttnCommand,
   readGenAttnArguments,
@@ -13,6 +18,7 @@ import { loadConfig } from '../../src/config/load.js';
 const words = (line: string): string[] => line.split(' ').filter((word) => word !== '');
 const train = (line: string) => readTrainArguments(words(line));
 const genAttn = (line: string) => readGenAttnArguments(words(line));
+const evaluate = (line: string) => readEvaluateArguments(words(line));
 
 /** What people read when reading the arguments fails. */
 function refusal(read: () => unknown): { code: number; text: string } {
@@ -145,27 +151,81 @@ describe('gen-attn arguments', () => {
   });
 });
 
-describe('every command', () => {
-  it.each([trainCommand, genAttnCommand])('helps with examples that it accepts itself', (make) => {
-    const command = make();
-    let help = '';
-    command.configureOutput({ writeOut: (text) => (help += text) });
-    try {
-      command.parse(['--help'], { from: 'user' });
-    } catch (error) {
-      expect(error).toBeInstanceOf(CommanderError);
-      expect(describeFailure(error, false)).toEqual({ code: 0, text: '' });
-    }
-    const examples = help.split('\n').filter((line) => line.startsWith(`  ${command.name()} `));
-    expect(examples.length).toBeGreaterThanOrEqual(3);
-    for (const example of examples) {
-      const argv = words(example.slice(command.name().length + 2));
-      expect(() => make().parse(argv, { from: 'user' })).not.toThrow();
-    }
+describe('evaluate arguments', () => {
+  it('are all read', () => {
+    const line =
+      '--dataset voc --split test --scales 1 0.75 --flip --long_side 640 --crf --cam --pooling gap --work_dir w ' +
+      '--checkpoint x.pth --output_dir o --json --device cuda';
+    expect(evaluate(line)).toEqual({
+      config: {
+        dataset: 'voc',
+        flags: [
+          { key: 'val.split', flag: '--split', value: 'test' },
+          { key: 'test.scales', flag: '--scales', value: [1, 0.75] },
+          { key: 'test.flip', flag: '--flip', value: true },
+          { key: 'test.long_side', flag: '--long_side', value: 640 },
+          { key: 'test.crf', flag: '--crf', value: true },
+          { key: 'test.cam', flag: '--cam', value: true },
+          { key: 'backbone.pooling', flag: '--pooling', value: 'gap' },
+          { key: 'work_dir.dir', flag: '--work_dir', value: 'w' },
+        ],
+      },
+      checkpoint: 'x.pth',
+      output_dir: 'o',
+      device: 'cuda',
+      json: true,
+      verbose: false,
+    });
   });
 
+  it('that are absent set nothing; a negation is read with a hyphen and without', () => {
+    expect(evaluate('')).toEqual({ config: { flags: [] }, json: false, verbose: false });
+    for (const flag of ['--no-flip', '--no_flip'])
+      expect(evaluate(flag).config.flags).toEqual([{ key: 'test.flip', flag: '--flip', value: false }]);
+  });
+
+  it.each([
+    ['--device tpu', "Expected cpu, cuda or mps for --device but received string 'tpu'."],
+    ['--no_crf', "Unknown option '--no_crf'. Did you mean --crf? See --help."],
+    ['--scales', "Option '--scales <factors...>' argument missing. See --help."],
+  ])('%s is refused with code 2', (line, message) => {
+    expect(refusal(() => evaluate(line))).toEqual({ code: 2, text: `Error: ${message}` });
+  });
+
+  it('the images are resized to 512 for VOC and COCO alone', () => {
+    const file = 'configs/lasc_attn_reg.yaml';
+    const longSide = (name: string) => {
+      const set = [`dataset.name=${name}`, 'dataset.name_list_dir=lists'];
+      return loadConfig({ file, set, flags: [] }).config.test.long_side;
+    };
+    expect(['voc', 'coco', 'lasc'].map(longSide)).toEqual([512, 512, 0]);
+  });
+});
+
+describe('every command', () => {
+  it.each([trainCommand, genAttnCommand, evaluateCommand])(
+    'helps with examples that it accepts itself',
+    (make) => {
+      const command = make();
+      let help = '';
+      command.configureOutput({ writeOut: (text) => (help += text) });
+      try {
+        command.parse(['--help'], { from: 'user' });
+      } catch (error) {
+        expect(error).toBeInstanceOf(CommanderError);
+        expect(describeFailure(error, false)).toEqual({ code: 0, text: '' });
+      }
+      const examples = help.split('\n').filter((line) => line.startsWith(`  ${command.name()} `));
+      expect(examples.length).toBeGreaterThanOrEqual(3);
+      for (const example of examples) {
+        const argv = words(example.slice(command.name().length + 2));
+        expect(() => make().parse(argv, { from: 'user' })).not.toThrow();
+      }
+    },
+  );
+
   it('maps flags to keys that exist', () => {
-    for (const { key } of [...TRAIN_CONFIG_OPTIONS, ...GEN_ATTN_CONFIG_OPTIONS]) {
+    for (const { key } of [...TRAIN_CONFIG_OPTIONS, ...GEN_ATTN_CONFIG_OPTIONS, ...EVALUATE_CONFIG_OPTIONS]) {
       expect([key, fieldAt(key) !== undefined && !isSection(key)]).toEqual([key, true]);
     }
   });

@@ -12,7 +12,7 @@ import type { Batch } from '../../src/loading/batch.js';
 import type { EvalLoader } from '../../src/loading/loader.js';
 import { normalizeImage } from '../../src/loading/transforms.js';
 import { WeTr } from '../../src/models/wetr.js';
-import { noGrad, setupSeed, Tensor } from '../../src/tensor/index.js';
+import { memory, noGrad, setupSeed, Tensor } from '../../src/tensor/index.js';
 
 setupSeed(5);
 const CLASSES = 3;
@@ -120,7 +120,12 @@ const pictures = [
 function loader(): EvalLoader {
   const queue = pictures.map(({ batch }) => batch);
   return {
-    dataset: { names: [], labels: [], numClasses: CLASSES, hasMasks: true },
+    dataset: {
+      names: [],
+      labels: [],
+      numClasses: CLASSES,
+      hasMasks: true,
+    } as unknown as EvalLoader['dataset'],
     length: queue.length,
     position: () => ({ epoch: 0, cursor: 0 }),
     next: async () => queue.shift(),
@@ -179,6 +184,13 @@ describe('evaluateImages', () => {
     expect(table[0]).toMatch(/^% +raw +multi-scale +CAM +affinity CAM$/);
     expect(table.at(-1)).toMatch(/^Dice, mean of images( +\d+\.\d\d){4}$/);
     expect(table).toHaveLength(2 + CLASSES + 4);
+  });
+
+  it('leaves no tensor behind', async () => {
+    await evaluateImages(model, loader(), options);
+    const before = memory().liveTensors;
+    await evaluateImages(model, loader(), options);
+    expect(memory().liveTensors).toBe(before);
   });
 
   it('stops between images, and refuses an image that is too small for a scale', async () => {

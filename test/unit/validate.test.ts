@@ -195,6 +195,45 @@ describe('validate', () => {
     expect(table[3]).toContain((100 * scores.camScore!.iou[1]!).toFixed(2));
   });
 
+  it('scores the maps of each class over the images that have it', async () => {
+    const scores = (await validate(model, loaderOf(batches), options))!;
+    const pointing: number[][] = [[], [], []];
+    const segDice: number[][] = [[], [], []];
+    model.eval();
+    noGrad(() => {
+      for (const batch of batches)
+        for (const [i, mask] of batch.masks!.entries()) {
+          const pixels = batch.height * batch.width;
+          const image = Tensor.from(batch.images, [batch.names.length, 3, batch.height, batch.width]).narrow(
+            0,
+            i,
+            1,
+          );
+          const maps = multiScaleCam(model, image, { scales: SCALES }).cam.toFloat32();
+          const [seg] = plainLabels(batch, i);
+          for (let c = 0; c < LABELS; c++) {
+            if (batch.labels[i * LABELS + c] !== 1) continue;
+            const known = Array.from({ length: pixels }, (_, p) => p).filter((p) => mask!.data[p] !== 255);
+            const top = known.reduce((best, p) =>
+              maps[c * pixels + p]! > maps[c * pixels + best]! ? p : best,
+            );
+            pointing[c]!.push(Number(mask!.data[top] === c + 1));
+            const sizes = [mask!.data, seg!].map((label) => known.filter((p) => label[p] === c + 1).length);
+            const both = known.filter((p) => mask!.data[p] === c + 1 && seg![p] === c + 1).length;
+            segDice[c]!.push((2 * both) / (sizes[0]! + sizes[1]!));
+          }
+        }
+    });
+    const mean = (values: number[]) => values.reduce((a, b) => a + b) / values.length;
+    for (const [c, one] of scores.classes!.entries()) {
+      expect(one.pointingGame).toBeCloseTo(mean(pointing[c]!), 12);
+      expect(one.segDice).toBeCloseTo(mean(segDice[c]!), 3);
+      expect(one.camDiceBest).toEqual({ threshold: expect.any(String), dice: expect.any(Number) });
+    }
+    expect(scores.pointingGame).toBeCloseTo(mean(pointing.flat()), 12);
+    expect(scores.segDice).toBeCloseTo(mean(segDice.flat()), 3);
+  });
+
   it('skips what is not asked for, with the reason, and changes nothing else', async () => {
     const all = (await validate(model, loaderOf(batches), options))!;
     const { propagation: _, ...without } = options;
