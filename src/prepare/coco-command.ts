@@ -8,8 +8,9 @@ import { expected, UsageError } from '../config/errors.js';
 import { orList } from '../config/fields.js';
 import { Interrupt } from '../training/interrupt.js';
 import { createProgress } from '../training/progress.js';
-import { type CocoDatasetSummary, type CocoSource, prepareCocoDataset } from './coco-dataset.js';
+import { type CocoDatasetSummary, prepareCocoDataset } from './coco-dataset.js';
 import { COCO_SPLITS, type CocoSplit } from './coco-layout.js';
+import type { CocoSource } from './coco-source.js';
 import { FAULT_POLICIES, type FaultPolicy } from './faults.js';
 import { quoteSetting } from './summary.js';
 
@@ -26,7 +27,7 @@ interface CocoArguments {
   annotations: string[];
   splits?: string[];
   out: string;
-  faults: FaultPolicy;
+  bad_data: FaultPolicy;
   overwrite?: boolean;
 }
 
@@ -47,7 +48,7 @@ export function cocoCommand(): Command {
     .requiredOption('--out <folder>', 'the dataset: dataset.root_dir and dataset.name_list_dir')
     .addOption(
       choiceOption(
-        '--faults <policy>',
+        '--bad_data <policy>',
         'missing images, malformed or stray annotations: stop, or skip them with a summary',
         FAULT_POLICIES,
       ).default('stop'),
@@ -66,7 +67,7 @@ export async function runCoco(argv: readonly string[]): Promise<string> {
     const summary = await prepareCocoDataset({
       sources,
       outDir: options.out,
-      faults: options.faults,
+      faults: options.bad_data,
       overwrite: options.overwrite ?? false,
       stopWhen: () => interrupt.asked !== undefined,
       onProgress: (label, done, total) => {

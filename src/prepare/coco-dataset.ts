@@ -1,26 +1,17 @@
 /** Builds masks, name lists and image-level labels from COCO's images and instance annotations. */
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageError } from '../config/errors.js';
 import { removeAbandoned } from '../io/atomic.js';
 import { fileAccessError } from '../io/file-error.js';
 import { makeFolder } from '../io/make-folder.js';
-import { type CocoCategory, type CocoImage, type CocoIndex, indexCocoFile } from './coco-index.js';
+import type { CocoCategory, CocoIndex } from './coco-index.js';
 import { type CocoSplit, linkImages, maskFolder } from './coco-layout.js';
 import { writeMasks } from './coco-masks.js';
+import { type CocoSource, type ReportProgress, readSource } from './coco-source.js';
 import { type FaultPolicy, Faults } from './faults.js';
-import { forEachTogether, readImageSize } from './image-sizes.js';
 import { claimListFolder, readLabelSets, SIDECAR, writeNameLists } from './name-lists.js';
-
-/** Images and annotations of one split. */
-export interface CocoSource {
-  split: CocoSplit;
-  /** Folder of `{name}.jpg`. */
-  images: string;
-  /** `instances_*.json` */
-  annotations: string;
-}
 
 export interface CocoDatasetOptions {
   sources: readonly CocoSource[];
@@ -29,8 +20,7 @@ export interface CocoDatasetOptions {
   overwrite: boolean;
   /** Asked between masks. */
   stopWhen?: () => boolean;
-  /** Called often; `done` and `total` are in the stage's own unit. */
-  onProgress?: (stage: string, done: number, total: number) => void;
+  onProgress?: ReportProgress;
 }
 
 export interface SplitReport {
@@ -70,7 +60,7 @@ export async function prepareCocoDataset(options: CocoDatasetOptions): Promise<C
   const read: { source: CocoSource; index: CocoIndex; faults: Faults }[] = [];
   for (const source of sources) {
     const faults = new Faults();
-    const index = await readSource(source, faults, options);
+    const index = await readSource(source, faults, options.onProgress);
     read.push({ source, index, faults });
   }
   const { categories } = read[0]!.index;
@@ -123,55 +113,6 @@ export async function prepareCocoDataset(options: CocoDatasetOptions): Promise<C
   };
   writeNameLists(outDir, { lists, labels: earlier.labels, classes: categories.length }, sidecar);
   return summary;
-}
-
-/** Reads the annotations of a split and looks at its images. Images that cannot be used lose their annotations. */
-async function readSource(
-  { split, images: folder, annotations }: CocoSource,
-  faults: Faults,
-  { onProgress }: CocoDatasetOptions,
-): Promise<CocoIndex> {
-  const files = listImages(folder);
-  const index = await indexCocoFile(annotations, faults, (done, total) =>
-    onProgress?.(`Reading ${split} annotations (MB)`, Math.round(done / 1e6), Math.round(total / 1e6)),
-  );
-  const annotated = index.images.filter(({ present }) => present.size > 0);
-  let done = 0;
-  await forEachTogether(annotated, async (image) => {
-    if (!(await isUsable(folder, image, files, faults))) image.present.clear();
-    onProgress?.(`Checking ${split} images`, ++done, annotated.length);
-  });
-  return index;
-}
-
-function listImages(folder: string): Set<string> {
-  try {
-    return new Set(readdirSync(folder));
-  } catch (error) {
-    throw fileAccessError(error, 'read', folder);
-  }
-}
-
-async function isUsable(
-  folder: string,
-  { name, height, width }: CocoImage,
-  files: ReadonlySet<string>,
-  faults: Faults,
-): Promise<boolean> {
-  const path = join(folder, `${name}.jpg`);
-  if (!files.has(`${name}.jpg`)) {
-    faults.add('missing images', path);
-    return false;
-  }
-  try {
-    const size = await readImageSize(path);
-    if (size.height === height && size.width === width) return true;
-    const sizes = `${size.width} x ${size.height}, not ${width} x ${height}`;
-    faults.add('images of another size than annotated', `${path} is ${sizes}`);
-  } catch (error) {
-    faults.add('images that cannot be read', `${path} (${(error as Error).message.split('\n')[0]})`);
-  }
-  return false;
 }
 
 function checkSameCategories(categories: readonly CocoCategory[], path: string, other: CocoIndex): void {

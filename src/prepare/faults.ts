@@ -48,7 +48,7 @@ export class Faults {
       `Expected sound data for ${source} but received ${this.total} fault${this.total === 1 ? '' : 's'}:\n` +
         `${this.lines()
           .map((line) => `  - ${line}`)
-          .join('\n')}\nNothing was written. Mend them, or leave such parts out with --faults skip.`,
+          .join('\n')}\nNothing was written. Mend them, or leave such parts out with --bad_data skip.`,
     );
   }
 }

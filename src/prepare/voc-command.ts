@@ -8,7 +8,7 @@ import { createProgress } from '../training/progress.js';
 import { FAULT_POLICIES, type FaultPolicy } from './faults.js';
 import { theInput } from './input-argument.js';
 import { quoteSetting } from './summary.js';
-import { prepareVocDataset, type VocDatasetSummary } from './voc-dataset.js';
+import { LABEL_SOURCES, type LabelSource, prepareVocDataset, type VocDatasetSummary } from './voc-dataset.js';
 
 export const VOC_EXAMPLES = [
   [
@@ -21,7 +21,8 @@ interface VocArguments {
   input?: string;
   out: string;
   masks?: string;
-  faults: FaultPolicy;
+  labels_from: LabelSource;
+  bad_data: FaultPolicy;
   overwrite?: boolean;
 }
 
@@ -40,7 +41,14 @@ export function vocCommand(): Command {
     )
     .addOption(
       choiceOption(
-        '--faults <policy>',
+        '--labels_from <source>',
+        'annotations: every annotated object, as the original has it; masks: the classes that the masks show',
+        LABEL_SOURCES,
+      ).default('annotations'),
+    )
+    .addOption(
+      choiceOption(
+        '--bad_data <policy>',
         'missing or damaged images, masks and annotations: stop, or skip them with a summary',
         FAULT_POLICIES,
       ).default('stop'),
@@ -59,7 +67,8 @@ export async function runVoc(argv: readonly string[]): Promise<string> {
       root,
       outDir: options.out,
       masksDir: options.masks,
-      faults: options.faults,
+      labelsFrom: options.labels_from,
+      faults: options.bad_data,
       overwrite: options.overwrite ?? false,
       onImage: (done, total) => {
         progress ??= createProgress({ label: 'Reading annotations', total, plainEverySeconds: 5 });

@@ -3,14 +3,15 @@
  * classes). Images and masks stay where they are: training reads them from the devkit.
  */
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageError } from '../config/errors.js';
 import { sortNames } from '../datasets/splits.js';
 import { type FaultPolicy, Faults } from './faults.js';
-import { forEachTogether, readImageSize } from './image-sizes.js';
+import { forEachTogether } from './image-sizes.js';
 import { claimListFolder, LABEL_FILE, readNameList, SIDECAR, writeNameLists } from './name-lists.js';
-import { objectNames, VOC_CLASSES } from './voc-annotation.js';
+import { VOC_CLASSES } from './voc-annotation.js';
+import { checkPixels, classesOfAnnotation, classesOfMask } from './voc-image.js';
 
 export interface VocDatasetOptions {
   /** The devkit's folder of one year, with JPEGImages, Annotations and ImageSets. */
@@ -18,11 +19,16 @@ export interface VocDatasetOptions {
   outDir: string;
   /** Folder of masks; by default SegmentationClassAug where it is there, else SegmentationClass. */
   masksDir?: string;
+  /** Whether labels come from the objects of the annotations (the default) or from the masks' own classes. */
+  labelsFrom?: LabelSource;
   faults: FaultPolicy;
   overwrite: boolean;
   /** Called after each image. */
   onImage?: (done: number, total: number) => void;
 }
+
+export const LABEL_SOURCES = ['annotations', 'masks'] as const;
+export type LabelSource = (typeof LABEL_SOURCES)[number];
 
 export interface VocDatasetSummary {
   /** Number of names by split. */
@@ -39,7 +45,6 @@ export interface VocDatasetSummary {
 const AUGMENTED = 'SegmentationClassAug';
 const PLAIN = 'SegmentationClass';
 const SPLITS = ['train', 'val', 'trainval', 'test'] as const;
-const CLASS_INDEX = new Map<string, number>(VOC_CLASSES.map((name, index) => [name, index]));
 
 /**
  * Writes `{split}.txt`, `cls_labels_onehot.npy` and `dataset.json`. `train_aug` is every image with an augmented mask that
@@ -48,7 +53,7 @@ const CLASS_INDEX = new Map<string, number>(VOC_CLASSES.map((name, index) => [na
  * @throws UsageError when the devkit is not one, or has faults under the policy `stop`
  */
 export async function prepareVocDataset(options: VocDatasetOptions): Promise<VocDatasetSummary> {
-  const { root, outDir } = options;
+  const { root, outDir, labelsFrom = 'annotations' } = options;
   checkDevkit(root);
   const masksDir = options.masksDir ?? defaultMasks(root);
   const faults = new Faults();
@@ -66,8 +71,12 @@ export async function prepareVocDataset(options: VocDatasetOptions): Promise<Voc
   const unusable = new Set<string>();
   let done = 0;
   await forEachTogether(labelled, async (name) => {
-    const present = readClasses(root, name, faults);
-    const sized = await checkPixels(root, masksDir, name, faults);
+    const mask = join(masksDir, `${name}.png`);
+    const sized = await checkPixels(imagePath(root, name), mask, faults);
+    const present =
+      labelsFrom === 'masks'
+        ? classesOfMask(mask, faults)
+        : classesOfAnnotation(join(root, 'Annotations', `${name}.xml`), faults);
     labels.set(name, present);
     if (present.size === 0 || !sized) unusable.add(name);
     options.onImage?.(++done, labelled.length);
@@ -98,8 +107,15 @@ export async function prepareVocDataset(options: VocDatasetOptions): Promise<Voc
     skipped: faults.lines(),
     images: countImages(lists.get(augmented ? 'train_aug' : 'train')!, labels),
   };
-  const { skipped: _, ...facts } = summary;
-  const sidecar = { source: 'voc', root_dir: root, ...facts, left_out: faults.counts() };
+  const sidecar = {
+    source: 'voc',
+    root_dir: root,
+    masks_dir: masksDir,
+    labels_from: labelsFrom,
+    splits: summary.splits,
+    images_by_class: summary.images,
+    left_out: faults.counts(),
+  };
   writeNameLists(outDir, { lists, labels, classes: VOC_CLASSES.length }, sidecar);
   return summary;
 }
@@ -162,50 +178,6 @@ function reportDuplicates(lists: ReadonlyMap<string, readonly string[]>, faults:
   const val = new Set(lists.get('val'));
   for (const name of lists.get('train')!)
     if (val.has(name)) faults.add('images of both train.txt and val.txt', name);
-}
-
-/** Classes of an image, from 0; empty, with a fault, where its annotation gives none. */
-function readClasses(root: string, name: string, faults: Faults): Set<number> {
-  const path = join(root, 'Annotations', `${name}.xml`);
-  const present = new Set<number>();
-  let objects: string[];
-  try {
-    objects = objectNames(readFileSync(path, 'utf8'));
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') faults.add('missing annotations', path);
-    else faults.add('annotations that cannot be read', `${path} (${message.split('\n')[0]})`);
-    return present;
-  }
-  if (objects.length === 0) faults.add('annotations without objects', path);
-  for (const object of objects) {
-    const index = CLASS_INDEX.get(object);
-    if (index === undefined) faults.add('objects of unknown classes', `'${object}' in ${path}`);
-    else present.add(index);
-  }
-  return present;
-}
-
-/** Whether image and mask are there and have one size. */
-async function checkPixels(root: string, masksDir: string, name: string, faults: Faults): Promise<boolean> {
-  const paths = { images: imagePath(root, name), masks: join(masksDir, `${name}.png`) };
-  const sizes: string[] = [];
-  for (const [kind, path] of Object.entries(paths)) {
-    if (!existsSync(path)) {
-      faults.add(`missing ${kind}`, path);
-      continue;
-    }
-    try {
-      const { height, width } = await readImageSize(path);
-      sizes.push(`${width} x ${height}`);
-    } catch (error) {
-      faults.add(`${kind} that cannot be read`, `${path} (${(error as Error).message.split('\n')[0]})`);
-    }
-  }
-  if (sizes.length < 2) return false;
-  if (sizes[0] === sizes[1]) return true;
-  faults.add('masks of another size than their image', `${paths.masks} is ${sizes[1]}, not ${sizes[0]}`);
-  return false;
 }
 
 function countImages(

@@ -201,7 +201,7 @@ describe('faults of annotations', () => {
     expect(text).toMatch(message);
     expect(text).toContain('instances_train2014.json');
     expect(existsSync(out)).toBe(false);
-    expect(await prepare([...argv, '--faults', 'skip'])).toMatch(message);
+    expect(await prepare([...argv, '--bad_data', 'skip'])).toMatch(message);
     // The person stays; the dog in it is left out of mask and label.
     expect(labels(out)[NAME(9)]).toEqual([1, 0, 0]);
     expect(mask(out, 9).data.filter((v) => v === 1)).toHaveLength(1600);
@@ -228,7 +228,7 @@ describe('faults of annotations', () => {
     const { base, out, argv } = await kit();
     await change(base);
     expect(await failure(argv)).toMatch(message);
-    expect(await prepare([...argv, '--faults', 'skip'])).toMatch(message);
+    expect(await prepare([...argv, '--bad_data', 'skip'])).toMatch(message);
     expect(list(out, 'train')).toEqual([NAME(25), NAME(30), '']);
     expect(Object.keys(labels(out))).toEqual([NAME(25), NAME(30)]);
   });

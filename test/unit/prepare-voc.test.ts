@@ -100,7 +100,12 @@ describe('prepare voc', () => {
       ['2007_000042', ['person', 'train']],
     ]);
     const sidecar = JSON.parse(readFileSync(join(out, 'dataset.json'), 'utf8'));
-    expect(sidecar).toMatchObject({ source: 'voc', augmented: true, images: { person: 2, bus: 1, dog: 0 } });
+    expect(sidecar).toMatchObject({
+      source: 'voc',
+      masks_dir: join(root, 'SegmentationClassAug'),
+      labels_from: 'annotations',
+      images_by_class: { person: 2, bus: 1, dog: 0 },
+    });
     expect(text).toContain('train 2, val 2, train_aug 4');
     expect(text).toContain(`--set dataset.name_list_dir=${out}`);
     expect(text).not.toContain('masks_dir');
@@ -124,6 +129,21 @@ describe('prepare voc', () => {
     const text = await prepare(['voc', root, '--out', out, '--masks', masks]);
     expect(list(out, 'train_aug')).toEqual(['2007_000032', '2007_000039', '2008_000002', '']);
     expect(text).toContain(`dataset.masks_dir=${masks}`);
+  });
+
+  it('takes labels from the masks on request', async () => {
+    const { root, out } = await kit();
+    const size = { width: 70, height: 66 };
+    const labels = new Uint8Array(70 * 66).fill(7, 50, 60).fill(20, 70, 71).fill(255, 80);
+    await writeMask(join(root, 'SegmentationClassAug', '2007_000033.png'), size, labels);
+    await prepare(['voc', root, '--out', out, '--labels_from', 'masks']);
+    expect(classesOf(out)).toMatchObject({ '2007_000033': ['car', 'tvmonitor'], '2007_000032': ['person'] });
+
+    await writeMask(join(root, 'SegmentationClassAug', '2007_000033.png'), size, labels.fill(21, 0, 1));
+    await writeMask(join(root, 'SegmentationClassAug', '2007_000042.png'), size);
+    const text = await failure(['voc', root, '--out', out, '--overwrite', '--labels_from', 'masks']);
+    expect(text).toMatch(/1 masks with unknown classes: 21 in .*33.png/);
+    expect(text).toMatch(/1 masks without a class: .*42.png/);
   });
 
   it('refuses to replace lists unless told to', async () => {
@@ -182,10 +202,10 @@ describe('faults of a devkit', () => {
     await change(root);
     const text = await failure(['voc', root, '--out', out]);
     expect(text).toMatch(message);
-    expect(text).toContain('--faults skip');
+    expect(text).toContain('--bad_data skip');
     expect(existsSync(out)).toBe(false);
 
-    const said = await prepare(['voc', root, '--out', out, '--faults', 'skip']);
+    const said = await prepare(['voc', root, '--out', out, '--bad_data', 'skip']);
     expect(said).toMatch(message);
     const kept = [...list(out, 'train_aug'), ...list(out, 'val')].filter((name) => name !== '');
     expect(kept).toHaveLength(5);
@@ -195,7 +215,7 @@ describe('faults of a devkit', () => {
   it('keeps an image of which only one object has an unknown class', async () => {
     const { root, out } = await kit();
     writeFileSync(join(root, 'Annotations/2008_000002.xml'), annotationXml(['unicorn', 'bus']));
-    await prepare(['voc', root, '--out', out, '--faults', 'skip']);
+    await prepare(['voc', root, '--out', out, '--bad_data', 'skip']);
     expect(classesOf(out)['2008_000002']).toEqual(['bus']);
   });
 
@@ -206,7 +226,7 @@ describe('faults of a devkit', () => {
     const text = await failure(['voc', root, '--out', out]);
     expect(text).toMatch(/1 names listed twice: 2007_000032 in train.txt/);
     expect(text).toMatch(/1 images of both train.txt and val.txt: 2007_000033/);
-    await prepare(['voc', root, '--out', out, '--faults', 'skip']);
+    await prepare(['voc', root, '--out', out, '--bad_data', 'skip']);
     expect(list(out, 'train')).toEqual(['2007_000032', '']);
     expect(list(out, 'val')).toEqual(['2007_000033', '2007_000042', '']);
   });
