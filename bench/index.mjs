@@ -7,13 +7,15 @@ import { parseArgs } from 'node:util';
 import { formatTable } from '../dist/export/table.js';
 import * as workloads from './workloads.mjs';
 
-if (process.argv[2] === 'metrics') {
-  await import('./metrics.mjs');
+// Other subjects have a file each, with options of their own.
+const SUBJECTS = ['metrics', 'crf'];
+if (SUBJECTS.includes(process.argv[2])) {
+  await import(`./${process.argv[2]}.mjs`);
   process.exit();
 }
 
 const HELP = `Usage: npm run bench -- [--json] [--threads N] [--runs N]
-       npm run bench -- metrics --help
+       npm run bench -- ${SUBJECTS.join('|')} --help
 
 Seconds of each training phase, of export and of validation (crop 320, batch 4, mit_b1, float32, CPU).
 Example: npm run -s bench -- --json --threads 2 > bench.json`;

@@ -13,8 +13,9 @@ namespace afa::cam {
 
 namespace {
 
-constexpr float kClip = 1e-5F;         // pydensecrf's unary_from_softmax: no class is impossible
+constexpr float kClip = 1e-5F;          // pydensecrf's unary_from_softmax: no class is impossible
 constexpr float kSumTolerance = 1e-2F;  // of probabilities from any float type
+constexpr float kImpossible = -1e30F;   // its exponential is exactly 0
 constexpr int64_t kPixelGrain = 1024;
 
 template <class... Part>
@@ -87,7 +88,7 @@ std::vector<float> logitRows(const at::Tensor& probabilities, int64_t stride) {
     for (int64_t i = begin; i < end; ++i) {
       float* row = out.data() + i * stride;
       for (int64_t c = 0; c < classes; ++c) row[c] = from[c * n + i];
-      std::fill(row + classes, row + stride, -1e30F);
+      std::fill(row + classes, row + stride, kImpossible);
     }
   });
   return out;
@@ -135,8 +136,8 @@ at::Tensor denseCrf(const at::Tensor& image, const at::Tensor& given, const CrfC
   for (const auto& lattice : lattices) filtered.emplace_back(lattice.vertices() * stride);
   for (size_t k = 0; k < lattices.size(); ++k) messages.push_back({filtered[k].data(), lattices[k].slice()});
   for (int64_t i = 0; i < config.iterations; ++i) {
-    // Potts compatibility: a class is paid for the neighbours that have it, which differs from a price for those
-    // that do not by the same number for every class.
+    // Potts compatibility: a class gains by the neighbours that have it. A price for those that have another is the
+    // same but for a number that every class shares, which softmax takes out.
     for (size_t k = 0; k < lattices.size(); ++k)
       lattices[k].splatAndBlur(q.data(), stride, filtered[k].data());
     update();

@@ -10,7 +10,21 @@ namespace afa::cam {
 
 namespace {
 
+// A lane by name: over plain arrays GCC 12 keeps the sums in memory and adds one float at a time.
+typedef float Lane __attribute__((vector_size(kLane * sizeof(float))));
+typedef float UnalignedLane __attribute__((vector_size(kLane * sizeof(float)), aligned(sizeof(float)), may_alias));
+
 constexpr int64_t kMostLanes = 4;  // of a row at a time: with three such rows all registers are in use
+
+template <int64_t Count>
+AFA_INLINE void load(const float* from, Lane* to) {
+  for (int64_t k = 0; k < Count; ++k) to[k] = reinterpret_cast<const UnalignedLane*>(from)[k];
+}
+
+template <int64_t Count>
+AFA_INLINE void store(const Lane* from, float* to) {
+  for (int64_t k = 0; k < Count; ++k) reinterpret_cast<UnalignedLane*>(to)[k] = from[k];
+}
 
 // Calls body(lanes, offset) for the row's parts, with the number of lanes known to the compiler.
 template <class Body>
@@ -25,12 +39,12 @@ AFA_INLINE void eachPart(int64_t stride, Body&& body) {
   }
 }
 
-template <int64_t Width>
-AFA_INLINE void addLinks(const float* rows, int64_t stride, const Link* link, const Link* last, float* sum) {
+template <int64_t Count>
+AFA_INLINE void addLinks(const float* rows, int64_t stride, const Link* link, const Link* last, Lane* sum) {
   for (; link != last; ++link) {
-    const float* row = rows + link->row * stride;
-    const float weight = link->weight;
-    for (int64_t k = 0; k < Width; ++k) sum[k] += weight * row[k];
+    Lane row[Count];
+    load<Count>(rows + link->row * stride, row);
+    for (int64_t k = 0; k < Count; ++k) sum[k] += link->weight * row[k];
   }
 }
 
@@ -75,11 +89,11 @@ AFA_VECTORISED
 void gatherRows(const float* values, int64_t stride, const Link* links, const int64_t* starts, int64_t begin,
                 int64_t end, float* out) {
   eachPart(stride, [&](auto lanes, int64_t at) __attribute__((always_inline)) {
-    constexpr int64_t width = decltype(lanes)::value * kLane;
+    constexpr int64_t count = decltype(lanes)::value;
     for (int64_t v = begin; v < end; ++v) {
-      float sum[width] = {};
-      addLinks<width>(values + at, stride, links + starts[v], links + starts[v + 1], sum);
-      std::copy_n(sum, width, out + v * stride + at);
+      Lane sum[count] = {};
+      addLinks<count>(values + at, stride, links + starts[v], links + starts[v + 1], sum);
+      store<count>(sum, out + v * stride + at);
     }
   });
 }
@@ -87,24 +101,26 @@ void gatherRows(const float* values, int64_t stride, const Link* links, const in
 AFA_VECTORISED
 void blurChains(const Chains& chains, int64_t begin, int64_t end, int64_t stride, float* lattice) {
   eachPart(stride, [&](auto lanes, int64_t at) __attribute__((always_inline)) {
-    constexpr int64_t width = decltype(lanes)::value * kLane;
+    constexpr int64_t count = decltype(lanes)::value;
     for (int64_t c = begin; c < end; ++c) {
       const int32_t* vertex = chains.vertices.data() + chains.starts[c];
       const int32_t* last = chains.vertices.data() + chains.starts[c + 1];
-      float before[width] = {}, here[width], after[width];
+      Lane before[count] = {}, here[count], after[count], blurred[count];
       float* row = lattice + *vertex * stride + at;
-      std::copy_n(row, width, here);
+      load<count>(row, here);
       while (++vertex != last) {
         float* next = lattice + *vertex * stride + at;
-        for (int64_t k = 0; k < width; ++k) {
-          after[k] = next[k];
-          row[k] = here[k] + 0.5F * (before[k] + after[k]);
+        load<count>(next, after);
+        for (int64_t k = 0; k < count; ++k) {
+          blurred[k] = here[k] + 0.5F * (before[k] + after[k]);
           before[k] = here[k];
           here[k] = after[k];
         }
+        store<count>(blurred, row);
         row = next;
       }
-      for (int64_t k = 0; k < width; ++k) row[k] = here[k] + 0.5F * before[k];
+      for (int64_t k = 0; k < count; ++k) blurred[k] = here[k] + 0.5F * before[k];
+      store<count>(blurred, row);
     }
   });
 }
@@ -115,14 +131,14 @@ void updatePixels(const float* logits, int64_t stride, const std::vector<Message
   for (int64_t i = begin; i < end; ++i) {
     float* row = q + i * stride;
     eachPart(stride, [&](auto lanes, int64_t at) __attribute__((always_inline)) {
-      constexpr int64_t width = decltype(lanes)::value * kLane;
-      float sum[width];
-      std::copy_n(logits + i * stride + at, width, sum);
+      constexpr int64_t count = decltype(lanes)::value;
+      Lane sum[count];
+      load<count>(logits + i * stride + at, sum);
       for (const auto& [lattice, slice] : messages) {
         const Link* first = slice.links + i * slice.count;
-        addLinks<width>(lattice + at, stride, first, first + slice.count, sum);
+        addLinks<count>(lattice + at, stride, first, first + slice.count, sum);
       }
-      std::copy_n(sum, width, row + at);
+      store<count>(sum, row + at);
     });
     softmaxRow(row, stride);
   }

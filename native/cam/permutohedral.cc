@@ -125,10 +125,10 @@ Permutohedral::Permutohedral(const std::vector<float>& features, int64_t d)
 template <int D>
 void Permutohedral::build(const std::vector<float>& features) {
   const auto scales = elevationScales<D>();
-  // |coordinate| <= the sum of the scaled features times d at most; two steps of d + 1 are added to it.
+  // No coordinate exceeds (d + 1) times the largest scaled feature; vertices lie up to four steps of d + 1 around.
   float reach = 0;
   for (auto f : features) reach = std::max(reach, std::abs(f));
-  if (!(reach * scales[0] * D * D < static_cast<float>(VertexKey::kMost - 4 * D)))
+  if (!(reach * scales[0] * (D + 1) < static_cast<float>(VertexKey::kMost - 4 * (D + 1))))
     invalidArgument(c10::str("Expected standard deviations that are not so small against the image: ", reach,
                              " deviations from end to end are more than the lattice holds"));
   slice_.resize(n_ * (D + 1));

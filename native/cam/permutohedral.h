@@ -3,7 +3,6 @@
 // O(n²). Splat points onto the vertices of their simplex, blur along the d + 1 axes, slice back.
 #pragma once
 #include <cstdint>
-#include <utility>
 #include <vector>
 
 #include "cam/lattice_kernels.h"
@@ -13,13 +12,13 @@ namespace afa::cam {
 class Permutohedral {
  public:
   // features [n, d], in units of the filter's standard deviation; d is 2 (position) or 5 (position and colour).
-  // Throws where a coordinate is too large for the lattice's keys: about 180,000 deviations.
+  // Throws where a feature is too large for the lattice's keys: 50,000 deviations with colour, 200,000 without.
   Permutohedral(const std::vector<float>& features, int64_t d);
 
   int64_t vertices() const { return static_cast<int64_t>(starts_.size()) - 1; }
 
-  // values [n, stride] -> the filtered values, still on the vertices: lattice [vertices, stride].
-  // The sums run in a fixed order whatever the number of threads.
+  // values [n, stride] -> the filtered values, still on the vertices: lattice [vertices, stride]. The sums run in the
+  // same order whatever the number of threads.
   void splatAndBlur(const float* values, int64_t stride, float* lattice) const;
 
   // Where point i reads its result: the weighted rows links[i * (d + 1) ...] of `lattice`.
