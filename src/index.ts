@@ -102,6 +102,7 @@ export {
   type TrainLoader,
   type TrainLoaderOptions,
 } from './loading/loader.js';
+export { hashSeed, Random, type RandomState } from './loading/random.js';
 export {
   type Augmentation,
   type AugmentOptions,

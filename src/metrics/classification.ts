@@ -1,5 +1,6 @@
 import { auroc } from './auroc.js';
 import { averagePrecision } from './average-precision.js';
+import { DECISION_SCORES, type DecisionScore, decisionScores, WHY_NO_DECISION_SCORE } from './confusion.js';
 import { meanOfDefined, type Reasons } from './reasons.js';
 
 export interface ConfusionCounts {
@@ -42,25 +43,27 @@ export interface MultiLabelScores {
 export function confusionScores(
   counts: ConfusionCounts,
 ): Omit<ClassificationScoreValues, 'auroc' | 'averagePrecision'> {
-  const { truePositives: tp, falsePositives: fp, trueNegatives: tn, falseNegatives: fn } = counts;
-  const ratio = (part: number, whole: number) => (whole === 0 ? null : part / whole);
+  const { truePositives, falsePositives, trueNegatives, falseNegatives } = counts;
+  const out = new Float64Array(DECISION_SCORES.length);
+  decisionScores(truePositives, falsePositives, trueNegatives, falseNegatives, out);
+  const score = (name: DecisionScore) => {
+    const value = out[DECISION_SCORES.indexOf(name)]!;
+    return Number.isNaN(value) ? null : value;
+  };
   return {
-    accuracy: ratio(tp + tn, tp + fp + tn + fn),
-    f1: ratio(2 * tp, 2 * tp + fp + fn),
-    sensitivity: ratio(tp, tp + fn),
-    specificity: ratio(tn, tn + fp),
-    precision: ratio(tp, tp + fp),
+    accuracy: score('accuracy'),
+    f1: score('f1'),
+    sensitivity: score('sensitivity'),
+    specificity: score('specificity'),
+    precision: score('ppv'),
   };
 }
 
 const WHY_NULL: Record<ClassificationScoreName, string> = {
   auroc: 'needs at least one positive and one negative sample',
   averagePrecision: 'there is no positive sample',
-  accuracy: 'needs at least one sample',
-  f1: 'there is neither a positive label nor a positive prediction',
-  sensitivity: 'there is no positive sample',
-  specificity: 'there is no negative sample',
-  precision: 'no sample was predicted positive',
+  ...WHY_NO_DECISION_SCORE,
+  precision: WHY_NO_DECISION_SCORE.ppv,
 };
 
 /**

@@ -90,11 +90,11 @@ export function hausdorff95(
   const box = commonBox(a, b, width);
   if (box === undefined) return null;
   const [borderA, borderB] = [border(a, width, box), border(b, width, box)];
+  if (!borderA.includes(1) || !borderB.includes(1)) return null;
   const [distanceToA, distanceToB] = [borderA, borderB].map((one) =>
     distanceTransform(one, box.height, box.width, spacing),
   );
-  const [there, back] = [percentile95(distanceToB!, borderA), percentile95(distanceToA!, borderB)];
-  return there === null || back === null ? null : Math.max(there, back);
+  return Math.max(percentile95(distanceToB!, borderA), percentile95(distanceToA!, borderB));
 }
 
 interface Box {
@@ -134,11 +134,11 @@ function border(region: ArrayLike<number>, width: number, box: Box): Uint8Array 
   return out;
 }
 
-function percentile95(distances: Float64Array, at: Uint8Array): number | null {
+function percentile95(distances: Float64Array, at: Uint8Array): number {
   const chosen = new Float64Array(at.length);
   let count = 0;
   for (let i = 0; i < at.length; i++) if (at[i] === 1) chosen[count++] = distances[i]!;
-  return count === 0 ? null : quantile(chosen.subarray(0, count).sort(), 0.95);
+  return quantile(chosen.subarray(0, count).sort(), 0.95);
 }
 
 function checkGrid(mask: ArrayLike<number>, height: number, width: number, spacing: PixelSpacing): void {
