@@ -98,6 +98,9 @@ const dataset = {
     .default(0)
     .describe('Training intensities are scaled by a random factor from 1 - this to 1 + this. 0: never.'),
   ignore_index: int(0, 255).default(255).describe('Label value that no loss or score counts.'),
+  bad_data: oneOf(['stop', 'skip'])
+    .default('stop')
+    .describe('At a file that is missing or damaged: stop, or go on without the sample and say so.'),
   cache_bytes: int(0)
     .default(512 * 2 ** 20)
     .describe('Most memory that decoded slices may stay in.'),

@@ -4,6 +4,13 @@ import type { Mask, PixelImage, Sample } from './sample.js';
 /** Reports something that the user should know and that stops nothing. `key` names the kind, to say it once. */
 export type Warn = (key: string, message: string) => void;
 
+/** Something wrong with one sample's files. */
+export interface DataFault {
+  name: string;
+  /** Names the file. */
+  message: string;
+}
+
 /**
  * One split of a dataset. Opening one reads names only; pixels are read, and checked, when asked for.
  * Methods may be asynchronous, for formats whose decoders are.
@@ -15,6 +22,10 @@ export interface Dataset {
   readonly numClasses: number;
   /** Whether at least one sample of this split has a mask. */
   readonly hasMasks: boolean;
+  /** Listed samples that are not among `names`: only `dataset.bad_data: skip` lets there be any. */
+  readonly leftOut?: readonly DataFault[];
+  /** Samples of a split with masks that lack their own, where each should have one. */
+  readonly missingMasks?: readonly DataFault[];
   /** Whose image each sample is, where names tell it. Absent: every image is a case of its own. */
   readonly patients?: readonly (string | undefined)[];
   /** Multi-hot image-level label of sample `index`, [numClasses - 1]. */

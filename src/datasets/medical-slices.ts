@@ -3,13 +3,12 @@
  * LASC, BraTS and their like are this base with a name and a default split.
  */
 import { dirname, join } from 'node:path';
-import { UsageError } from '../config/errors.js';
 import { type TrainItem, trainItem } from '../loading/items.js';
 import { type AugmentOptions, normalizeImage } from '../loading/transforms.js';
 import type { Dataset, DatasetConfig, Warn } from './dataset.js';
 import type { IntensityRule } from './intensity.js';
 import { PATIENT_PATTERN, patientsOf } from './patients.js';
-import { readMaskFile, readPixels } from './pixels.js';
+import { readMaskFile, readPixels, requireSameSize } from './pixels.js';
 import { registerDataset } from './register.js';
 import { MASK_IGNORE, type Mask, type PixelImage, type RgbImage, type Sample, toRgb } from './sample.js';
 import { selectSplit } from './select-split.js';
@@ -105,12 +104,7 @@ export class MedicalSliceDataset implements Dataset {
     if (!this.#masks.has(file)) return undefined;
     const path = join(this.#masksDir, file);
     const mask = readMaskFile(path, this.numClasses, this.#ignoreIndex);
-    if (mask.height !== image.height || mask.width !== image.width) {
-      throw new UsageError(
-        `Expected a mask of ${image.height} x ${image.width} pixels, the size of ${join(this.rootDir, file)}, ` +
-          `for ${path} but received ${mask.height} x ${mask.width}. Make the mask again on the slice's grid.`,
-      );
-    }
+    requireSameSize(mask, path, image, join(this.rootDir, file));
     return mask;
   }
 

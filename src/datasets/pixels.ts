@@ -112,9 +112,28 @@ export function readMaskFile(path: string, numClasses: number, ignoreIndex: numb
       `Expected an array of shape (H, W) for mask ${path} but received (${array.shape.join(', ')}).`,
     );
   }
-  const data = new Uint8Array(array.data.length);
+  return checkedMask(
+    { data: array.data, height: grid.height, width: grid.width },
+    numClasses,
+    ignoreIndex,
+    path,
+  );
+}
+
+/**
+ * Class numbers as a mask: what is ignored becomes 255.
+ * @param path the mask's file, for messages
+ * @throws UsageError for a value that is no class
+ */
+export function checkedMask(
+  values: { data: ArrayLike<number | bigint>; height: number; width: number },
+  numClasses: number,
+  ignoreIndex: number,
+  path: string,
+): Mask {
+  const data = new Uint8Array(values.data.length);
   for (let i = 0; i < data.length; i++) {
-    const value = Number(array.data[i]);
+    const value = Number(values.data[i]);
     const ignored = value === ignoreIndex || value === MASK_IGNORE;
     if (!ignored && !(Number.isInteger(value) && value >= 0 && value < numClasses)) {
       throw new UsageError(
@@ -124,5 +143,14 @@ export function readMaskFile(path: string, numClasses: number, ignoreIndex: numb
     }
     data[i] = ignored ? MASK_IGNORE : value;
   }
-  return { data, height: grid.height, width: grid.width };
+  return { data, height: values.height, width: values.width };
+}
+
+/** @throws UsageError that names both files when a mask has another size than its image */
+export function requireSameSize(mask: Mask, maskPath: string, image: PixelImage, imagePath: string): void {
+  if (mask.height === image.height && mask.width === image.width) return;
+  throw new UsageError(
+    `Expected a mask of ${image.height} x ${image.width} pixels, the size of ${imagePath}, ` +
+      `for ${maskPath} but received ${mask.height} x ${mask.width}. Make the mask again on the image's grid.`,
+  );
 }

@@ -5,5 +5,7 @@
 import './lasc.js';
 import './brats.js';
 import './kits.js';
+import './coco.js';
+import './voc.js';
 
 export { datasetNames, getDataset, registerDataset } from './register.js';

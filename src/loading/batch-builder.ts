@@ -1,15 +1,23 @@
 import { UsageError } from '../config/errors.js';
-import type { Dataset, Warn } from '../datasets/dataset.js';
+import type { DataFault, Dataset, Warn } from '../datasets/dataset.js';
 import { getDataset } from '../datasets/registry.js';
 import type { Mask, PixelImage } from '../datasets/sample.js';
-import type { Batch, BatchTask, BuilderSettings } from './batch.js';
+import type { Batch, BatchTask, BuilderSettings, Built } from './batch.js';
 import { ImageCache } from './image-cache.js';
 import { writeTrainItem } from './items.js';
+import { hashSeed, Random } from './random.js';
 import { writeNormalizedImage } from './transforms.js';
 
 /** Opens the split that the settings name. */
 export function openDataset({ dataset, split }: BuilderSettings, warn: Warn): Dataset {
   return getDataset(dataset.name).open(dataset, split, warn);
+}
+
+interface TrainSample {
+  index: number;
+  image: PixelImage;
+  /** Of the samples that this one stands in for. */
+  faults: DataFault[];
 }
 
 interface EvalSample {
@@ -18,24 +26,34 @@ interface EvalSample {
   mask: Mask | undefined;
 }
 
+/** Samples drawn in place of one that cannot be read, before giving up: the data are then beyond mending. */
+const MOST_REPLACEMENTS = 100;
+
 /** Reads samples and makes batches of them. Equal settings and tasks give equal batches, in any thread. */
 export class BatchBuilder {
   readonly #settings: BuilderSettings;
   readonly #dataset: Dataset;
   readonly #cache: ImageCache;
+  readonly #skips: boolean;
 
   constructor(settings: BuilderSettings, dataset: Dataset) {
     this.#settings = settings;
     this.#dataset = dataset;
     this.#cache = new ImageCache(settings.cacheBytes);
+    this.#skips = settings.dataset.bad_data === 'skip';
   }
 
   /** One batch in training; in evaluation one for each run of samples of equal size. */
-  async build(task: BatchTask): Promise<Batch[]> {
-    return this.#settings.mode === 'train' ? [await this.#augmented(task)] : this.#whole(task);
+  async build(task: BatchTask): Promise<Built> {
+    const faults: DataFault[] = [];
+    const batches =
+      this.#settings.mode === 'train'
+        ? [await this.#augmented(task, faults)]
+        : await this.#whole(task, faults);
+    return { batches, faults };
   }
 
-  async #augmented({ epoch, indices }: BatchTask): Promise<Batch> {
+  async #augmented({ epoch, indices }: BatchTask, faults: DataFault[]): Promise<Batch> {
     const { seed, dataset } = this.#settings;
     const side = dataset.crop_size;
     const options = {
@@ -43,21 +61,64 @@ export class BatchBuilder {
       rescaleRange: dataset.rescale_range,
       intensityJitter: dataset.intensity_jitter,
     };
-    const batch = this.#emptyBatch(indices, side, side);
+    // All at once: decoders run on threads of their own, one image ahead of the augmentation.
+    const reads = indices.map((index) => this.#readOrReplace(epoch, index));
+    for (const read of reads) read.catch(() => undefined);
+    const images = new Float32Array(indices.length * 3 * side * side);
+    const boxes = new Int32Array(indices.length * 4);
+    const used: number[] = [];
     for (const [b, index] of indices.entries()) {
-      const image = await this.#read(index);
-      const offset = b * 3 * side * side;
-      const box = writeTrainItem(image, options, { seed, epoch, index }, batch.images, offset);
-      batch.boxes.set([box.y0, box.y1, box.x0, box.x1], b * 4);
+      const sample = await reads[b]!;
+      used.push(sample.index);
+      faults.push(...sample.faults);
+      // Drawn for the place in the epoch, so that a replacement is not seen twice alike.
+      const box = writeTrainItem(sample.image, options, { seed, epoch, index }, images, b * 3 * side * side);
+      boxes.set([box.y0, box.y1, box.x0, box.x1], b * 4);
     }
-    return batch;
+    return { ...this.#describe(used), images, height: side, width: side, boxes };
   }
 
-  async #whole({ indices }: BatchTask): Promise<Batch[]> {
+  /**
+   * The image at `index`, or in its place that of another sample, drawn from (seed, epoch, index) alone: the same for any
+   * number of workers and after a resume.
+   */
+  async #readOrReplace(epoch: number, index: number): Promise<TrainSample> {
+    const faults: DataFault[] = [];
+    const random = new Random(hashSeed(this.#settings.seed, 'replace', epoch, index));
+    for (let tried = index, left = MOST_REPLACEMENTS; ; left--) {
+      const image = await this.#unlessFaulty(tried, faults, () => this.#read(tried));
+      if (image) return { index: tried, image, faults };
+      if (left === 0)
+        throw new UsageError(
+          `Expected a readable sample among ${MOST_REPLACEMENTS} drawn in place of ${this.#dataset.names[index]} but ` +
+            `received none; the last: ${faults.at(-1)!.message}`,
+        );
+      tried = random.below(this.#dataset.names.length);
+    }
+  }
+
+  /** @returns undefined, and the fault among `faults`, where the sample's data are at fault and may be skipped */
+  async #unlessFaulty<T>(
+    index: number,
+    faults: DataFault[],
+    read: () => T | Promise<T>,
+  ): Promise<T | undefined> {
+    try {
+      return await this.#guard(index, read);
+    } catch (error) {
+      if (!(this.#skips && error instanceof UsageError)) throw error;
+      faults.push({ name: this.#dataset.names[index]!, message: error.message });
+      return undefined;
+    }
+  }
+
+  async #whole({ indices }: BatchTask, faults: DataFault[]): Promise<Batch[]> {
     const runs: EvalSample[][] = [];
     for (const index of indices) {
-      const image = await this.#read(index);
-      const mask = await this.#guard(index, () => this.#dataset.readMask(index, image));
+      const image = await this.#unlessFaulty(index, faults, () => this.#read(index));
+      if (!image) continue;
+      // An image whose mask is at fault still counts where no mask is needed.
+      const mask = await this.#unlessFaulty(index, faults, () => this.#dataset.readMask(index, image));
       const run = runs.at(-1);
       const first = run?.[0]?.image;
       if (run && first?.height === image.height && first.width === image.width)
@@ -69,31 +130,28 @@ export class BatchBuilder {
 
   #wholeBatch(samples: readonly EvalSample[]): Batch {
     const { height, width } = samples[0]!.image;
-    const indices = samples.map(({ index }) => index);
-    const batch = this.#emptyBatch(indices, height, width);
+    const images = new Float32Array(samples.length * 3 * height * width);
+    const boxes = new Int32Array(samples.length * 4);
     for (const [b, { image }] of samples.entries()) {
-      writeNormalizedImage(image, batch.images, b * 3 * height * width);
-      batch.boxes.set([0, height, 0, width], b * 4);
+      writeNormalizedImage(image, images, b * 3 * height * width);
+      boxes.set([0, height, 0, width], b * 4);
     }
+    const batch = { ...this.#describe(samples.map(({ index }) => index)), images, height, width, boxes };
     return this.#dataset.hasMasks ? { ...batch, masks: samples.map(({ mask }) => mask) } : batch;
   }
 
-  #emptyBatch(indices: readonly number[], height: number, width: number): Batch {
+  #describe(indices: readonly number[]): Pick<Batch, 'names' | 'labels'> {
     const labels = indices.map((index) => this.#dataset.label(index));
     return {
       names: indices.map((index) => this.#dataset.names[index]!),
-      images: new Float32Array(indices.length * 3 * height * width),
-      height,
-      width,
       labels: Float32Array.from(labels.flatMap((label) => [...label])),
-      boxes: new Int32Array(indices.length * 4),
     };
   }
 
   async #read(index: number): Promise<PixelImage> {
     const cached = this.#cache.get(index);
     if (cached) return cached;
-    const image = await this.#guard(index, () => this.#dataset.readImage(index));
+    const image = await this.#dataset.readImage(index);
     this.#cache.set(index, image);
     return image;
   }

@@ -1,4 +1,4 @@
-import type { DatasetConfig } from '../datasets/dataset.js';
+import type { DataFault, DatasetConfig } from '../datasets/dataset.js';
 import type { Mask } from '../datasets/sample.js';
 
 /** Samples of equal size, ready for the network. */
@@ -14,6 +14,13 @@ export interface Batch {
   boxes: Int32Array;
   /** One entry for each sample; evaluation only, and only where the dataset has masks. */
   masks?: (Mask | undefined)[];
+}
+
+/** What a task gave. */
+export interface Built {
+  batches: Batch[];
+  /** Samples, or masks, that were left out of them under `dataset.bad_data: skip`. */
+  faults: DataFault[];
 }
 
 /** A place in the stream of samples: after `cursor` samples of epoch `epoch`. Plain data, for checkpoints. */

@@ -1,6 +1,6 @@
 /** What the loader and its workers say to each other. */
 import { UsageError } from '../config/errors.js';
-import type { Batch, BatchTask } from './batch.js';
+import type { Batch, BatchTask, Built } from './batch.js';
 
 export interface TaskMessage {
   id: number;
@@ -15,7 +15,7 @@ export interface ErrorMessage {
 }
 
 export type WorkerMessage =
-  | { kind: 'batches'; id: number; batches: Batch[] }
+  | { kind: 'built'; id: number; built: Built }
   | { kind: 'failed'; id: number; error: ErrorMessage }
   /** No dataset, so no batch will ever come. */
   | { kind: 'broken'; error: ErrorMessage }

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
-import type { Dataset, Warn } from '../datasets/dataset.js';
-import type { Batch, BatchTask, BuilderSettings, Position } from './batch.js';
+import type { DataFault, Dataset, Warn } from '../datasets/dataset.js';
+import type { Batch, BatchTask, BuilderSettings, Built, Position } from './batch.js';
 import { BatchBuilder, openDataset } from './batch-builder.js';
 import type { Sampler } from './sampler.js';
 import { WorkerPool } from './worker-pool.js';
@@ -12,6 +12,9 @@ export interface DatasetInfo {
   labels: readonly Uint8Array[];
   numClasses: number;
   hasMasks: boolean;
+  /** See `Dataset`; empty where it says nothing. */
+  leftOut: readonly DataFault[];
+  missingMasks: readonly DataFault[];
 }
 
 export interface LoaderOptions {
@@ -26,6 +29,11 @@ export interface LoaderOptions {
   datasetModules?: readonly string[];
   /** Gets each kind of warning once. Default: standard error. */
   onWarning?: (message: string) => void;
+  /**
+   * Gets each sample that could not be used, under `dataset.bad_data: skip`: once, in the order of the batches, whatever
+   * the number of workers. Default: `onWarning`.
+   */
+  onFault?: (fault: DataFault) => void;
 }
 
 /** A stream of batches that ends: every image of a split once. */
@@ -54,7 +62,7 @@ interface Pending {
   start: Position;
   /** Position once they are all given. */
   end: Position;
-  batches: Promise<Batch[]>;
+  built: Promise<Built>;
 }
 
 /**
@@ -65,7 +73,8 @@ export class PrefetchingLoader implements EvalLoader {
   readonly dataset: DatasetInfo;
   readonly #sampler: Sampler;
   readonly #pool: WorkerPool | undefined;
-  readonly #build: (task: BatchTask) => Promise<Batch[]>;
+  readonly #build: (task: BatchTask) => Promise<Built>;
+  readonly #report: (fault: DataFault) => void;
   readonly #depth: number;
   readonly #pending: Pending[] = [];
   readonly #ready: Batch[] = [];
@@ -83,8 +92,12 @@ export class PrefetchingLoader implements EvalLoader {
   ) {
     const { prefetch = 2, onWarning = (message) => process.stderr.write(`Warning: ${message}\n`) } = options;
     const warn = warnOnce(onWarning);
+    this.#report = onceByName(options.onFault ?? (({ message }) => onWarning(`Left out: ${message}`)));
     const dataset = openDataset(settings, warn);
     this.dataset = describeDataset(dataset);
+    for (const fault of this.dataset.leftOut) this.#report(fault);
+    const usesMasks = settings.mode === 'eval' && settings.dataset.bad_data === 'skip';
+    if (usesMasks) for (const fault of this.dataset.missingMasks) this.#report(fault);
     this.#sampler = samplerOf(this.dataset);
     this.#position = this.#readyEnd = this.#sampler.position();
     const workers = options.numWorkers ?? Math.min(configuredWorkers, availableParallelism());
@@ -124,7 +137,8 @@ export class PrefetchingLoader implements EvalLoader {
 
   async #take(): Promise<Batch | undefined> {
     if (this.#closed) throw new Error('The loader is closed.');
-    if (this.#ready.length === 0) {
+    // A task all of whose samples were left out gives no batch.
+    while (this.#ready.length === 0) {
       if (this.#pending.length === 0) this.#request(1);
       const pending = this.#pending.shift();
       if (!pending) return undefined;
@@ -132,7 +146,10 @@ export class PrefetchingLoader implements EvalLoader {
       this.#request(this.#depth);
       this.#position = pending.start;
       this.#readyEnd = pending.end;
-      this.#ready.push(...(await this.#wait(pending.batches)));
+      const { batches, faults } = await this.#wait(pending.built);
+      for (const fault of faults) this.#report(fault);
+      this.#ready.push(...batches);
+      if (batches.length === 0) this.#position = pending.end;
     }
     const batch = this.#ready.shift()!;
     // Only evaluation splits a task into several batches, and its cursor counts samples.
@@ -148,10 +165,10 @@ export class PrefetchingLoader implements EvalLoader {
       const start = this.#sampler.position();
       const task = this.#sampler.next();
       if (!task) return;
-      const batches = this.#build(task);
+      const built = this.#build(task);
       // Its turn to be reported comes with next(); until then it must not count as unhandled.
-      batches.catch(() => undefined);
-      this.#pending.push({ start, end: this.#sampler.position(), batches });
+      built.catch(() => undefined);
+      this.#pending.push({ start, end: this.#sampler.position(), built });
     }
   }
 
@@ -166,8 +183,18 @@ export class PrefetchingLoader implements EvalLoader {
 }
 
 function describeDataset(dataset: Dataset): DatasetInfo {
-  const { names, numClasses, hasMasks } = dataset;
-  return { names, labels: names.map((_, index) => dataset.label(index)), numClasses, hasMasks };
+  const { names, numClasses, hasMasks, leftOut = [], missingMasks = [] } = dataset;
+  const labels = names.map((_, index) => dataset.label(index));
+  return { names, labels, numClasses, hasMasks, leftOut, missingMasks };
+}
+
+function onceByName(report: (fault: DataFault) => void): (fault: DataFault) => void {
+  const said = new Set<string>();
+  return (fault) => {
+    if (said.has(fault.name)) return;
+    said.add(fault.name);
+    report(fault);
+  };
 }
 
 function warnOnce(report: (message: string) => void): Warn {

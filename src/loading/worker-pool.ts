@@ -1,11 +1,11 @@
 import { Worker } from 'node:worker_threads';
 import type { Warn } from '../datasets/dataset.js';
-import type { Batch, BatchTask, BuilderSettings } from './batch.js';
+import type { BatchTask, BuilderSettings, Built } from './batch.js';
 import { reviveError, type WorkerMessage } from './messages.js';
 import { workerFile } from './worker-file.js';
 
 interface Waiting {
-  resolve(batches: Batch[]): void;
+  resolve(built: Built): void;
   reject(error: Error): void;
 }
 
@@ -31,10 +31,10 @@ export class WorkerPool {
   }
 
   /** Asks for a task's batches. Tasks go round the workers; each worker answers in order. */
-  submit(task: BatchTask): Promise<Batch[]> {
+  submit(task: BatchTask): Promise<Built> {
     if (this.#failure) return Promise.reject(this.#failure);
     const id = this.#submitted++;
-    const answer = new Promise<Batch[]>((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+    const answer = new Promise<Built>((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
     this.#workers[id % this.#workers.length]!.postMessage({ id, task });
     return answer;
   }
@@ -61,8 +61,8 @@ export class WorkerPool {
       case 'broken':
         this.#fail(reviveError(message.error));
         break;
-      case 'batches':
-        this.#take(message.id)?.resolve(message.batches);
+      case 'built':
+        this.#take(message.id)?.resolve(message.built);
         break;
       case 'failed':
         this.#take(message.id)?.reject(reviveError(message.error));

@@ -19,8 +19,8 @@ async function startBuilder(settings: BuilderSettings): Promise<BatchBuilder> {
 
 async function answer(builder: BatchBuilder, { id, task }: TaskMessage): Promise<void> {
   try {
-    const batches = await builder.build(task);
-    send({ kind: 'batches', id, batches }, buffersOf(batches));
+    const built = await builder.build(task);
+    send({ kind: 'built', id, built }, buffersOf(built.batches));
   } catch (error) {
     send({ kind: 'failed', id, error: describeError(error) });
   }

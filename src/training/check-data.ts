@@ -1,5 +1,7 @@
+import { UsageError } from '../config/errors.js';
+
 import type { Config } from '../config/schema.js';
-import type { Warn } from '../datasets/dataset.js';
+import type { Dataset, Warn } from '../datasets/dataset.js';
 import { getDataset } from '../datasets/registry.js';
 import { describeSplits, requireSeparate, type SplitReport } from '../datasets/split-report.js';
 import { trainSampler } from '../loading/sampler.js';
@@ -8,7 +10,7 @@ import { trainSampler } from '../loading/sampler.js';
  * Opens the splits that training and validation read, by their names alone: a fault of the second one would
  * otherwise show at the first validation, hours later.
  * @throws UsageError for what names show: folder, split, labels, masks without slices, too few slices for a batch,
- *   a patient on both sides where `dataset.strict_split` forbids it
+ *   masks that only some images lack, a patient on both sides where `dataset.strict_split` forbids it
  * @returns what there is on either side
  */
 export function checkData(config: Config): SplitReport {
@@ -17,11 +19,24 @@ export function checkData(config: Config): SplitReport {
   const silent: Warn = () => {};
   const open = (split: string) => getDataset(dataset.name).open(dataset, split, silent);
   const training = open(train.split);
-  const report = describeSplits(training, open(val.split));
+  const validation = open(val.split);
+  if (val.cam && dataset.bad_data === 'stop') requireMasks(validation, val.split);
+  const report = describeSplits(training, validation);
   if (dataset.strict_split) requireSeparate(report);
   trainSampler(
     config,
     training.names.map((_, index) => training.label(index)),
   );
   return report;
+}
+
+/** Without its mask an image would silently count in some scores and not in others. */
+function requireMasks({ missingMasks = [], names }: Dataset, split: string): void {
+  if (missingMasks.length === 0) return;
+  const shown = missingMasks.slice(0, 5).map(({ message }) => `\n  ${message}`);
+  throw new UsageError(
+    `Expected a mask for each image of split '${split}' but ${missingMasks.length} of ${names.length} lack theirs:` +
+      `${shown.join('')}${missingMasks.length > shown.length ? '\n  ...' : ''}\n` +
+      'Add them, score the others alone with --set dataset.bad_data=skip, or none with --set val.cam=false.',
+  );
 }

@@ -1,4 +1,5 @@
 import type { Config } from '../config/schema.js';
+import type { DataFault } from '../datasets/dataset.js';
 import { calEta } from './eta.js';
 import type { Logger } from './logging.js';
 import { MetricsLog } from './metrics-log.js';
@@ -23,6 +24,8 @@ export interface LogState {
   pending: Losses[];
   skipped: number;
   empty?: EmptySteps;
+  /** Why each sample was left out, by name. */
+  leftOut?: [string, string][];
 }
 
 /** Steps in which a kind of pixel was absent from the labels: it contributed 0 to the segmentation loss. */
@@ -30,6 +33,9 @@ export interface EmptySteps {
   foreground: number;
   background: number;
 }
+
+/** Samples said one by one; the rest are counted, for a folder of damaged files would bury the log. */
+const FAULTS_SHOWN = 10;
 
 /** Means over the steps since the last log line. */
 class Meter {
@@ -69,6 +75,8 @@ export class TrainLog {
   /** Steps left out for a loss or gradient that was not finite. */
   skipped = 0;
   empty: EmptySteps = { foreground: 0, background: 0 };
+  /** Samples whose image or mask was left out under `dataset.bad_data: skip`, and why, in the order of their discovery. */
+  readonly leftOut = new Map<string, string>();
 
   /** @param metricsPath metrics.jsonl, opened when training starts */
   constructor(
@@ -85,7 +93,8 @@ export class TrainLog {
 
   /** For `start` of a session that goes on from here. */
   state(): LogState {
-    return { pending: [...this.#meter.pending], skipped: this.skipped, empty: { ...this.empty } };
+    const { skipped, empty, leftOut } = this;
+    return { pending: [...this.#meter.pending], skipped, empty: { ...empty }, leftOut: [...leftOut] };
   }
 
   /** @param earlier iterations of earlier sessions, their wall clock and what their log left */
@@ -98,6 +107,7 @@ export class TrainLog {
     this.#meter = new Meter(log?.pending);
     this.skipped = log?.skipped ?? 0;
     this.empty = { foreground: 0, background: 0, ...log?.empty };
+    for (const [name, message] of log?.leftOut ?? []) this.leftOut.set(name, message);
     const { max_iters, cam_iters, aff_label_switch_iter, samples_per_gpu } = config.train;
     // Lines of iterations that are about to be done again are dropped.
     this.#metrics = new MetricsLog(this.metricsPath, done);
@@ -155,6 +165,25 @@ export class TrainLog {
     const counts = phase === 'cls' ? {} : { posCount, negCount, foreground, background, segAgreement };
     const seconds = this.#before + (Date.now() - this.#sessionStart) / 1000;
     this.#metrics?.append({ kind: 'train', iteration, phase, lr, ...means, ...counts, seconds });
+  }
+
+  /** Counts and tells a sample that could not be used. */
+  faulty({ name, message }: DataFault): void {
+    if (this.leftOut.has(name)) return;
+    this.leftOut.set(name, message);
+    if (this.leftOut.size <= FAULTS_SHOWN) this.warn(`Left out: ${message}`);
+    else if (this.leftOut.size === FAULTS_SHOWN + 1)
+      this.warn('Further samples that are left out are only counted');
+  }
+
+  /** Ends the log of a run with what it went without. */
+  tellLeftOut(): void {
+    if (this.leftOut.size === 0) return;
+    const names = [...this.leftOut.keys()].slice(0, FAULTS_SHOWN);
+    const more = this.leftOut.size > names.length ? ', ...' : '';
+    this.warn(
+      `Left out for faults of their files: ${this.leftOut.size} samples (${names.join(', ')}${more})`,
+    );
   }
 
   validating(done: number, total: number): void {

@@ -70,6 +70,7 @@ export class TrainSession {
     this.loader = createTrainLoader(config, {
       startPosition: this.progress.sampler,
       onWarning: (message) => log.warn(message),
+      onFault: (fault) => log.faulty(fault),
     });
 
     this.#configYaml = dumpConfig(config);

@@ -19,6 +19,8 @@ export interface Summary extends ValidationScores {
   skippedSteps: number;
   /** Steps whose labels had no foreground, or no background: that part of the segmentation loss was 0. */
   emptySteps: EmptySteps;
+  /** Samples left out for faults of their files (dataset.bad_data: skip): how many, and the first ones' reasons by name. */
+  leftOut: { samples: number; reasons: Record<string, string> };
   /** Wall clock from the first iteration, validations included; over all sessions of a resumed run. */
   seconds: number;
   seed: number;
@@ -26,6 +28,8 @@ export interface Summary extends ValidationScores {
   threads: number;
   versions: { 'medical-afa': string; node: string; libtorch: string };
 }
+
+const REASONS_KEPT = 20;
 
 export const packageVersion = (): string =>
   JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
@@ -43,6 +47,10 @@ export function summarise({ config, progress, splits, device, log, seconds }: Tr
     bestMetric: { name: best.metric, value: best.value },
     skippedSteps: log.skipped,
     emptySteps: log.empty,
+    leftOut: {
+      samples: log.leftOut.size,
+      reasons: Object.fromEntries([...log.leftOut].slice(0, REASONS_KEPT)),
+    },
     seconds: Math.round(seconds * 10) / 10,
     seed: config.train.seed,
     device,

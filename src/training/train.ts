@@ -63,6 +63,7 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
     );
     return undefined;
   }
+  log.tellLeftOut();
   const summary = summarise(session);
   writeFileAtomic(paths.summary, `${JSON.stringify(summary, null, 2)}\n`);
   session.dispose();

@@ -23,7 +23,10 @@ export async function validateAndKeepBest(session: TrainSession): Promise<void> 
   const { config, model, device, log, paths, progress, interrupt } = session;
   const { iteration } = progress;
   saveWeights(model, paths.iteration(iteration));
-  const evalLoader = createEvalLoader(config, config.val.split);
+  const evalLoader = createEvalLoader(config, config.val.split, {
+    onWarning: (message) => log.warn(message),
+    onFault: (fault) => log.faulty(fault),
+  });
   const scores = await validate(model, evalLoader, {
     ...validateOptions(config, device),
     stopWhen: () => interrupt.asked !== undefined,

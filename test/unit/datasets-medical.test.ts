@@ -133,7 +133,7 @@ describe('MedicalSliceDataset', () => {
     expect(() => dataset.get(1)).toThrow(
       new UsageError(
         `Expected a mask of 40 x 48 pixels, the size of ${join(rootDir, names[2]!)}, for ${path} but received ` +
-          "40 x 40. Make the mask again on the slice's grid.",
+          "40 x 40. Make the mask again on the image's grid.",
       ),
     );
   });
