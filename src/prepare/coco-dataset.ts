@@ -138,7 +138,7 @@ function readEarlier(
   const path = join(outDir, SIDECAR);
   if (!existsSync(path)) return { labels: new Map(), splits: {} };
   const made = new Set<string>(sources.map(({ split }) => split));
-  const sidecar = JSON.parse(readFileSync(path, 'utf8'));
+  const sidecar = parseSidecar(path);
   const splits = Object.fromEntries(
     Object.entries(sidecar.splits ?? {}).filter(([split]) => !made.has(split)),
   ) as Earlier['splits'];
@@ -151,6 +151,18 @@ function readEarlier(
     );
   }
   return { labels: readLabelSets(outDir, Object.keys(splits)), splits };
+}
+
+function parseSidecar(path: string): Partial<Pick<CocoDatasetSummary, 'splits' | 'categories'>> {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new UsageError(
+      `Expected what an earlier run wrote in ${path} but received damaged JSON (${(error as Error).message}). ` +
+        'Remove it, and prepare all splits together with --overwrite.',
+      { cause: error },
+    );
+  }
 }
 
 function openFolder(folder: string): string {

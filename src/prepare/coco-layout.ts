@@ -22,6 +22,11 @@ export const maskFolder = (outDir: string, split: CocoSplit): string =>
 export function linkImages(images: string, outDir: string, split: CocoSplit): void {
   const link = imageFolder(outDir, split);
   try {
+    makeFolder(dirname(link));
+  } catch (error) {
+    throw fileAccessError(error, 'write', dirname(link));
+  }
+  try {
     const target = realpathSync(images);
     if (statSync(link, { throwIfNoEntry: false }) !== undefined) {
       if (realpathSync(link) === target) return;
@@ -32,7 +37,6 @@ export function linkImages(images: string, outDir: string, split: CocoSplit): vo
     }
     // A link to a folder that has moved.
     if (lstatSync(link, { throwIfNoEntry: false })?.isSymbolicLink()) rmSync(link);
-    makeFolder(dirname(link));
     // Junctions need no rights on Windows; elsewhere the type does not count.
     symlinkSync(target, link, 'junction');
   } catch (error) {

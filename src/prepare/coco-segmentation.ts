@@ -5,6 +5,8 @@ import { type PixelRanges, type RleSegmentation, rleRanges } from './coco-rle.js
 
 /** Corners of the smallest polygon, as numbers. */
 const LEAST_NUMBERS = 6;
+/** Outlines are walked step by step: one corner at 1e300 would never be reached. */
+const FARTHEST = 1e6;
 
 /**
  * Pixels of a sound segmentation in an image; those of several polygons overlap where the polygons do.
@@ -32,6 +34,8 @@ function checkPolygon(polygon: unknown): void {
   if (!Array.isArray(polygon) || !polygon.every((value) => Number.isFinite(value))) {
     throw new Error('a polygon that is no list of numbers');
   }
+  const far = polygon.find((value) => Math.abs(value) > FARTHEST);
+  if (far !== undefined) throw new Error(`a polygon with a corner at ${far}`);
   if (polygon.length % 2 !== 0) throw new Error(`a polygon of ${polygon.length} numbers, an odd count`);
   if (polygon.length < LEAST_NUMBERS) {
     throw new Error(`a polygon of ${polygon.length} numbers, fewer than ${LEAST_NUMBERS}`);

@@ -91,7 +91,7 @@ class SectionScanner {
         if (this.#depth === 1) this.#key = [];
       } else if (byte === OPEN || byte === OPEN_LIST) this.#open(byte, offset + i);
       else if (byte === CLOSE || byte === CLOSE_LIST) this.#close(chunk, i, offset);
-      else if (this.#depth === 0 && !isSpace(byte, offset + i)) this.#refuse('something else');
+      else if (this.#depth === 0 && !isSpace(byte, offset + i)) this.#refuse('something outside of braces');
     }
     if (this.#elementStart < 0) return;
     // The chunk's memory is filled again: what is carried is copied.

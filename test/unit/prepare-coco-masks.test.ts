@@ -175,6 +175,7 @@ describe('run lengths', () => {
     [[], /no polygon/],
     [[[1, 2, 3, 4, 5, 6, 7]], /7 numbers, an odd count/],
     [[[1, 2, 3, 4]], /4 numbers, fewer than 6/],
+    [[[1, 2, 3, 4, 5, -1e300]], /a corner at -1e\+300/],
     [[[1, 2, 3, 4, 5, null]], /no list of numbers/],
     [[1, 2, 3, 4, 5, 6], /no list of numbers/],
   ])('refuses %j', (segmentation, message) => {

@@ -143,6 +143,18 @@ describe('prepare coco', () => {
     expect(readdirSync(base).sort()).toEqual(['data', 'instances_train2014.json', 'train2014']);
   });
 
+  it('says what keeps it from writing, and what an earlier run left damaged', async () => {
+    const { base, out, argv } = await kit();
+    const file = join(base, 'file');
+    writeFileSync(file, '');
+    const elsewhere = [...argv.slice(0, -1), file];
+    await expect(prepare(elsewhere)).rejects.toThrow(/Cannot write .*file/);
+    await prepare(argv);
+    writeFileSync(join(out, 'dataset.json'), '{"splits": ');
+    const val = await writeCocoKit(base, 'val');
+    expect(await failure(['coco', ...val, '--out', out])).toMatch(/dataset.json but received damaged JSON/);
+  });
+
   it('leaves images that lie in place already where they are', async () => {
     const { base, argv } = await kit();
     const out = join(base, 'MSCOCO');
@@ -261,7 +273,7 @@ describe('files that are not what they should be', () => {
   const whole = JSON.stringify(cocoJson('train'));
   it.each([
     ['a list', '[{"image_id": 1, "segmentation": {}}]', /received a list/],
-    ['no JSON', 'PK\u0003\u0004', /received something else/],
+    ['no JSON', 'PK\u0003\u0004', /received something outside of braces/],
     ['an empty file', '', /one without lists/],
     ['a cut-off file', whole.slice(0, -300), /cut off: copy or download it again/],
     ['a damaged element', whole.replace('"area":50', '"area":5O'), /damaged element at byte \d+ \(.*\)/],
