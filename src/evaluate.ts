@@ -1,10 +1,9 @@
 #!/usr/bin/env node
 /** node dist/evaluate.js: predicts a split, writes label maps and scores them. */
 import { readEvaluateArguments } from './cli/evaluate-options.js';
+import { loadCommandConfig } from './cli/load-config.js';
 import { runMain } from './cli/run-main.js';
-import { loadConfig } from './config/load.js';
 import { workDirPaths } from './config/work-dir.js';
-import { datasetNames } from './datasets/registry.js';
 import { scoreTable } from './evaluation/score-table.js';
 import { getDevice } from './training/device.js';
 import { evaluateSplit } from './training/evaluate-split.js';
@@ -12,7 +11,7 @@ import { setupLogger } from './training/logging.js';
 
 await runMain(async () => {
   const args = readEvaluateArguments(process.argv.slice(2));
-  const { config, notes } = loadConfig({ ...args.config, datasets: datasetNames() });
+  const { config, notes } = await loadCommandConfig(args.config);
   const log = setupLogger(undefined, { verbose: args.verbose });
   for (const note of notes) log.info('%s', note);
   const device = getDevice(args.device);
