@@ -3,14 +3,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageError } from '../config/errors.js';
+import { LABEL_FILE } from '../datasets/name-list.js';
 import { writeFileAtomic } from '../io/atomic.js';
 import { fileAccessError } from '../io/file-error.js';
 import { makeFolder } from '../io/make-folder.js';
 import type { NpyArray } from '../io/npy.js';
 import { readNpyDict, writeNpyDict } from '../io/npy-dict.js';
 
-/** The original's name of the label file (`load_cls_label_list`). */
-export const LABEL_FILE = 'cls_labels_onehot.npy';
 export const SIDECAR = 'dataset.json';
 
 export interface NameLists {
@@ -39,7 +38,7 @@ export function parseNameList(text: string): string[] {
     .filter((name) => name !== '');
 }
 
-/** @throws UsageError when lists or labels are there and `overwrite` is false, or the folder cannot be made */
+/** @throws UsageError when one of these files is there and `overwrite` is false */
 export function claimListFolder(folder: string, files: readonly string[], overwrite: boolean): void {
   const present = files.map((file) => join(folder, file)).find((path) => existsSync(path));
   if (present !== undefined && !overwrite) {
