@@ -12,13 +12,10 @@ import { checkData } from './training/check-data.js';
 import { getDevice } from './training/device.js';
 import { exportSplit } from './training/export-split.js';
 import { TrainLog } from './training/log.js';
-import { setupLogger, timestamp } from './training/logging.js';
+import { runName, setupLogger } from './training/logging.js';
 import { requirePretrained } from './training/pretrained.js';
 import { train } from './training/train.js';
 import { makeWritable } from './training/work-dir.js';
-
-/** Local time, as in the lines of the log; minutes are enough to tell runs apart, and sort by name. */
-const runName = () => timestamp(new Date()).slice(0, 16).replace(/[ :]/g, '-');
 
 await runMain(async () => {
   const args = readTrainArguments(process.argv.slice(2));
@@ -32,7 +29,9 @@ await runMain(async () => {
   // Before the work directory is touched: a mistyped command leaves nothing behind.
   checkData(config);
   if (!resume) requirePretrained(config);
-  for (const folder of [paths.root, paths.checkpoints]) makeWritable(folder);
+  const folders = [paths.root, paths.checkpoints];
+  if (config.train.tensorboard.enabled) folders.push(paths.tbLogger);
+  for (const folder of folders) makeWritable(folder);
 
   const logger = setupLogger(paths.log(runName()), { verbose: args.verbose });
   const log = new TrainLog(logger, paths.metrics);
@@ -46,7 +45,7 @@ await runMain(async () => {
     );
   try {
     const summary = await train(config, { device, log, resume, sources });
-    log.stop();
+    await log.stop();
     if (!summary) return 130;
     const exported = await exportSplit(config, {
       device,
@@ -61,6 +60,6 @@ await runMain(async () => {
     logger.record('error', describeFailure(error, args.verbose).text);
     throw error;
   } finally {
-    log.stop();
+    await log.stop();
   }
 });

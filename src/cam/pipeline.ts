@@ -29,6 +29,8 @@ export interface PixelLabels {
   pseudo: Tensor;
   /** [B, C, H, W]: multi-scale maps of the classes that each image has. */
   validCam: Tensor;
+  /** The lenient reading (low background score) of propagated maps, [B, C, H, W]; when asked for, after the switch. */
+  propagated?: { affCam: Tensor; refinedAffCam: Tensor };
 }
 
 interface Input {
@@ -60,6 +62,7 @@ function labelPositives(
   input: Input,
   useAffinity: boolean,
   options: PipelineOptions,
+  keepPropagated: boolean,
 ): PixelLabels {
   const { thresholds, par, scales, radius, chunk } = options;
   const { images, labels, boxes } = input;
@@ -84,7 +87,10 @@ function labelPositives(
   const [refinedStrict, refinedLenient] = refineInBoxes(colours, [strict!, lenient!], boxes, par);
   const refined = refinedAffLabel(refinedStrict!, refinedLenient!, boxes, thresholds);
   const affinity = options.affinitySource === 'refined_aff_label' ? refined : fromCam();
-  return { ...out, refined, affinity };
+  if (!keepPropagated) return { ...out, refined, affinity };
+  const foreground = (cam: Tensor) => cam.narrow(1, 1, cam.shape[1]! - 1);
+  const kept = { affCam: foreground(lenient!), refinedAffCam: foreground(refinedLenient!) };
+  return { ...out, refined, affinity, propagated: kept };
 }
 
 /** Maps after one random-walk step, for each background score: [B, 1 + C, h, w] on the affinity's grid. */
@@ -116,12 +122,14 @@ function spread(part: Tensor, rows: number[], batch: number, rest: number): Tens
 /**
  * Pixel labels for one batch. Before the switch iteration: maps refined by PAR. After it (`useAffinity`): maps
  * propagated by the predicted affinity, then refined by PAR (AFA, figure 2).
+ * @param keepPropagated return the propagated maps too, which are otherwise freed at once
  */
 export function pixelLabels(
   model: WeTr,
   input: Input,
   useAffinity: boolean,
   options: PipelineOptions,
+  keepPropagated = false,
 ): PixelLabels {
   return noGrad(() =>
     scope(() => {
@@ -142,7 +150,13 @@ export function pixelLabels(
           validCam: Tensor.zeros([batch, classes, height, width], 'float32', device),
         };
       const all = rows.length === batch;
-      const part = labelPositives(model, all ? input : take(input, rows), useAffinity, options);
+      const part = labelPositives(
+        model,
+        all ? input : take(input, rows),
+        useAffinity,
+        options,
+        keepPropagated,
+      );
       if (all) return part;
       const absent = background();
       const merge = (label: Tensor) => {
@@ -151,12 +165,18 @@ export function pixelLabels(
         for (const row of rows) isRow[row] = 1;
         return Tensor.where(Tensor.from(isRow, [batch, 1, 1], 'bool').to({ device }), filled, absent);
       };
-      return {
+      const spreadCam = (cam: Tensor) => spread(cam, rows, batch, 0);
+      const merged: PixelLabels = {
         refined: merge(part.refined),
         affinity: merge(part.affinity),
         pseudo: merge(part.pseudo),
-        validCam: spread(part.validCam, rows, batch, 0),
+        validCam: spreadCam(part.validCam),
       };
+      if (part.propagated) {
+        const { affCam, refinedAffCam } = part.propagated;
+        merged.propagated = { affCam: spreadCam(affCam), refinedAffCam: spreadCam(refinedAffCam) };
+      }
+      return merged;
     }),
   );
 }

@@ -147,6 +147,11 @@ const select = {
   ),
 };
 
+const tensorboard = {
+  enabled: bool().default(true).describe('Curves and pictures for TensorBoard in work_dir.tb_logger_dir.'),
+  images: int(0).default(4).describe('Most images of a batch in its pictures. 0: curves only.'),
+};
+
 const train = {
   split: text('the name of a split').default('train').describe('What to train on.'),
   samples_per_gpu: int(1).describe('Batch size of one process.'),
@@ -179,6 +184,7 @@ const train = {
     .describe('What to do at a NaN or infinite loss or gradient.'),
   drop_path: fraction().default(0.1).describe('Largest stochastic-depth rate, in the last block.'),
   loss_weights: section(loss_weights),
+  tensorboard: section(tensorboard),
 };
 
 const par = {

@@ -1,4 +1,4 @@
-/** The two colour tables of the field, each `[256, 3]` RGB bytes, row-major. */
+/** The colour tables of the field, each `[256, 3]` RGB bytes, row-major. */
 import { VOC_PALETTE } from '../io/voc-palette.js';
 
 export { VOC_PALETTE };
@@ -25,7 +25,23 @@ function buildJet(): Uint8Array {
   return table;
 }
 
+/** Every 17th colour of matplotlib's viridis, from 0 to 255; straight lines between them are within 2 of the others. */
+const VIRIDIS_COLORS =
+  '440154481a6c472f7d41448739568c31688e2a788e23888e1f988b22a88435b77954c5687ad151a5db36d2e21bfde725';
+
+function buildViridis(): Uint8Array {
+  const colors = Buffer.from(VIRIDIS_COLORS, 'hex');
+  const step = 17;
+  return Uint8Array.from({ length: 3 * SIZE }, (_, at) => {
+    const [index, channel] = [Math.floor(at / 3), at % 3];
+    const below = 3 * Math.floor(index / step) + channel;
+    const [from, to] = [colors[below]!, colors[below + 3] ?? 0];
+    return toByte(from + ((to - from) * (index % step)) / step);
+  });
+}
+
 export const JET_LUT: Readonly<Uint8Array> = buildJet();
+export const VIRIDIS_LUT: Readonly<Uint8Array> = buildViridis();
 
 /**
  * Paints class numbers in a colour table.

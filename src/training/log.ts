@@ -1,7 +1,12 @@
+import { dumpConfig } from '../config/resolve.js';
 import type { Config } from '../config/schema.js';
+import { workDirPaths } from '../config/work-dir.js';
 import type { DataFault } from '../datasets/dataset.js';
+import { FileAccessError } from '../io/file-error.js';
+import { Board } from './board.js';
 import { calEta } from './eta.js';
 import type { Logger } from './logging.js';
+import { type Losses, Meter } from './meter.js';
 import { MetricsLog } from './metrics-log.js';
 import { createProgress, type ProgressReporter } from './progress.js';
 import type { Phase } from './schedule.js';
@@ -15,9 +20,6 @@ const PHASE_TEXT: Record<Phase, string> = {
   affinity: 'affinity labels',
 };
 
-const LOSSES = ['loss', 'clsLoss', 'segLoss', 'affLoss'] as const;
-type Losses = Record<(typeof LOSSES)[number], number>;
-
 /** What a resumed run's lines need of the session before. */
 export interface LogState {
   /** Losses of the steps since the last line: the next one tells their means. */
@@ -26,6 +28,8 @@ export interface LogState {
   empty?: EmptySteps;
   /** Why each sample was left out, by name. */
   leftOut?: [string, string][];
+  /** The run's folder for TensorBoard, under tb_logger. */
+  board?: string;
 }
 
 /** Steps in which a kind of pixel was absent from the labels: it contributed 0 to the segmentation loss. */
@@ -37,34 +41,12 @@ export interface EmptySteps {
 /** Samples said one by one; the rest are counted, for a folder of damaged files would bury the log. */
 const FAULTS_SHOWN = 10;
 
-/** Means over the steps since the last log line. */
-class Meter {
-  #steps: Losses[];
-
-  constructor(pending: readonly Losses[] = []) {
-    this.#steps = [...pending];
-  }
-
-  get pending(): readonly Losses[] {
-    return this.#steps;
-  }
-  add({ loss, clsLoss, segLoss, affLoss }: StepResult): void {
-    this.#steps.push({ loss, clsLoss, segLoss, affLoss });
-  }
-  take(): Losses {
-    // Of no steps, all of them skipped, there is no mean: NaN here, null in metrics.jsonl.
-    const mean = (name: keyof Losses) =>
-      this.#steps.reduce((sum, step) => sum + step[name], 0) / this.#steps.length;
-    const means = Object.fromEntries(LOSSES.map((name) => [name, mean(name)])) as Losses;
-    this.#steps = [];
-    return means;
-  }
-}
-
-/** What a training run says: log lines, a bar on a terminal, and metrics.jsonl. */
+/** What a training run says: log lines, a bar on a terminal, metrics.jsonl, and curves and pictures for TensorBoard. */
 export class TrainLog {
   #meter = new Meter();
   #metrics: MetricsLog | undefined;
+  #board: Board | undefined;
+  #boardName: string | undefined;
   #progress: ProgressReporter | undefined;
   #progressAt = 0;
   #phase: Phase | undefined;
@@ -94,7 +76,13 @@ export class TrainLog {
   /** For `start` of a session that goes on from here. */
   state(): LogState {
     const { skipped, empty, leftOut } = this;
-    return { pending: [...this.#meter.pending], skipped, empty: { ...empty }, leftOut: [...leftOut] };
+    return {
+      pending: [...this.#meter.pending],
+      skipped,
+      empty: { ...empty },
+      leftOut: [...leftOut],
+      board: this.#boardName,
+    };
   }
 
   /** @param earlier iterations of earlier sessions, their wall clock and what their log left */
@@ -111,6 +99,11 @@ export class TrainLog {
     const { max_iters, cam_iters, aff_label_switch_iter, samples_per_gpu } = config.train;
     // Lines of iterations that are about to be done again are dropped.
     this.#metrics = new MetricsLog(this.metricsPath, done);
+    if (config.train.tensorboard.enabled) {
+      const earlierRun = { iteration: done, board: log?.board };
+      this.#board = new Board(workDirPaths(config).tbLogger, dumpConfig(config), earlierRun);
+    }
+    this.#boardName = this.#board?.name ?? log?.board;
     this.#total = max_iters;
     this.#resumedAt = done;
     this.#before = secondsBefore;
@@ -128,7 +121,8 @@ export class TrainLog {
     });
   }
 
-  step(iteration: number, step: StepResult, logged: boolean): void {
+  /** Resolves when the next step may be logged. */
+  async step(iteration: number, step: StepResult, logged: boolean): Promise<void> {
     if (step.phase !== this.#phase) {
       this.info(`Iter: ${iteration}; phase: ${PHASE_TEXT[step.phase]}`);
       this.#phase = step.phase;
@@ -144,10 +138,10 @@ export class TrainLog {
     }
     this.#progressAt = iteration;
     this.#progress?.update(iteration, `loss ${step.loss.toFixed(4)}`);
-    if (logged) this.#line(iteration, step);
+    if (logged) await this.#line(iteration, step);
   }
 
-  #line(iteration: number, step: StepResult): void {
+  async #line(iteration: number, step: StepResult): Promise<void> {
     const means = this.#meter.take();
     const session = iteration - this.#resumedAt;
     const { elapsed, eta } = calEta(this.#sessionStart, session, this.#total - this.#resumedAt);
@@ -165,6 +159,21 @@ export class TrainLog {
     const counts = phase === 'cls' ? {} : { posCount, negCount, foreground, background, segAgreement };
     const seconds = this.#before + (Date.now() - this.#sessionStart) / 1000;
     this.#metrics?.append({ kind: 'train', iteration, phase, lr, ...means, ...counts, seconds });
+    await this.#show((board) => board.step(iteration, step, means));
+  }
+
+  /** A training that runs well must not end because its window broke: said once, then it goes on without. */
+  async #show(draw: (board: Board) => void | Promise<void>): Promise<void> {
+    const board = this.#board;
+    if (!board) return;
+    try {
+      await draw(board);
+    } catch (error) {
+      if (!(error instanceof FileAccessError)) throw error;
+      this.#board = undefined;
+      this.warn(`${error.message} Training goes on without TensorBoard.`);
+      await board.close().catch(() => {});
+    }
   }
 
   /** Counts and tells a sample that could not be used. */
@@ -190,7 +199,7 @@ export class TrainLog {
     this.#progress?.update(this.#progressAt, `validating ${done}/${total}`);
   }
 
-  validation(iteration: number, scores: ValidationScores): void {
+  async validation(iteration: number, scores: ValidationScores): Promise<void> {
     const shown = (value: number | null) => (value === null ? 'n/a' : value.toFixed(4));
     const parts = [
       `AUROC ${shown(scores.auroc)}`,
@@ -211,12 +220,15 @@ export class TrainLog {
     if (table) this.info(`Scores by class:\n${table}`);
     const { camDice, ...rest } = scores;
     this.#metrics?.append({ kind: 'validation', iteration, ...rest, camDice });
+    await this.#show((board) => board.validation(iteration, scores));
   }
 
   /** Ends bar and files; may be called twice. */
-  stop(): void {
+  async stop(): Promise<void> {
     this.#progress?.stop();
     this.#metrics?.close();
     this.#metrics = undefined;
+    await this.#show((board) => board.close());
+    this.#board = undefined;
   }
 }

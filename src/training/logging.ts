@@ -52,6 +52,9 @@ export function timestamp(time: Date): string {
   return `${date} ${clock},${pad(time.getMilliseconds(), 3)}`;
 }
 
+/** What a run's files are called: local time to the minute, "2026-01-31-09-05", which sorts. */
+export const runName = (): string => timestamp(new Date()).slice(0, 16).replace(/[ :]/g, '-');
+
 /**
  * Logs to a file and to the console, each line "time - LEVEL: message" (original: setup_logger in
  * utils/medical_utils.py). Lines reach the file one by one and at once, so a killed run loses none. An existing

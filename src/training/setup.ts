@@ -64,5 +64,6 @@ export function stepOptions(config: Config, device: Device, labels: readonly Uin
     positiveWeights: positiveWeights(train.positive_weight, labels, dataset.num_classes - 1),
     device,
     stride: backbone.stride.reduce((product, s) => product * s, 1),
+    pictures: train.tensorboard.enabled ? train.tensorboard.images : 0,
   };
 }

@@ -2,11 +2,13 @@ import { affinityLabel } from '../cam/affinity.js';
 import { getDownSize } from '../cam/down-size.js';
 import { type PipelineOptions, type PixelLabels, pixelLabels } from '../cam/pipeline.js';
 import { radiusMask } from '../cam/radius-mask.js';
+import type { Picture } from '../export/grid.js';
 import type { Batch } from '../loading/batch.js';
 import { getAffLoss, getSegLoss, multilabelSoftMarginLoss } from '../losses/index.js';
 import type { WeTr } from '../models/wetr.js';
 import type { PolyWarmupAdamW } from '../optim/poly-warmup-adamw.js';
-import { type Device, scope, Tensor } from '../tensor/index.js';
+import { type Device, noGrad, scope, Tensor } from '../tensor/index.js';
+import { stepPictures } from './pictures.js';
 import type { Phase } from './schedule.js';
 
 export interface StepOptions extends PipelineOptions {
@@ -19,6 +21,8 @@ export interface StepOptions extends PipelineOptions {
   device: Device;
   /** Total stride of the encoder. */
   stride: number;
+  /** Most images in the pictures of a logged step; 0 or absent: no pictures. */
+  pictures?: number;
 }
 
 /** One step as numbers. Losses that a phase does not have are 0. */
@@ -35,8 +39,10 @@ export interface StepResult {
   /** Labelled pixels that the segmentation loss counted. */
   foreground: number;
   background: number;
-  /** Share of pixels on which the segmentation head and the unrefined labels agree; only when asked for. */
+  /** Share of pixels on which the segmentation head and the unrefined labels agree; of logged steps only. */
   segAgreement?: number;
+  /** What the step saw and made of it; of logged steps only. */
+  pictures?: Picture[];
   /** What was NaN or infinite; nothing was updated then. */
   nonFinite?: 'loss' | 'gradient' | undefined;
 }
@@ -50,11 +56,12 @@ function camLabels(
   batch: Batch,
   phase: Phase,
   options: StepOptions,
+  show: boolean,
 ) {
   const training = model.training;
   model.train(options.camMode === 'train');
   try {
-    return pixelLabels(model, { images, labels, boxes: batch.boxes }, phase === 'affinity', options);
+    return pixelLabels(model, { images, labels, boxes: batch.boxes }, phase === 'affinity', options, show);
   } finally {
     model.train(training);
   }
@@ -94,6 +101,7 @@ function update(loss: Tensor, optimizer: PolyWarmupAdamW): 'gradient' | undefine
  * One training step: forward, losses of the phase, backward, update. Leaves no tensor behind.
  * A loss or a gradient that is not finite leaves the model as it was.
  * In the classification phase the decoder does not run; its weights still decay, as in the original.
+ * @param logged also what a log shows: agreement, and pictures where the options ask for them. It changes no number.
  */
 export function trainStep(
   model: WeTr,
@@ -101,7 +109,7 @@ export function trainStep(
   batch: Batch,
   phase: Phase,
   options: StepOptions,
-  wantAgreement = false,
+  logged = false,
 ): StepResult {
   return scope(() => {
     const { device, weights } = options;
@@ -110,12 +118,16 @@ export function trainStep(
     const images = onDevice(Tensor.from(batch.images, [count, 3, batch.height, batch.width]));
     const labels = onDevice(Tensor.from(batch.labels, [count, batch.labels.length / count]));
 
+    const shown = logged ? (options.pictures ?? 0) : 0;
+    const show = shown > 0;
     const statistics = phase === 'cls' ? [] : statisticsOf(model);
-    const pixels = phase === 'cls' ? undefined : camLabels(model, images, labels, batch, phase, options);
+    const pixels =
+      phase === 'cls' ? undefined : camLabels(model, images, labels, batch, phase, options, show);
     const out = model.forward(images, {
       cls: true,
       seg: pixels !== undefined,
-      affinity: pixels !== undefined,
+      affinity: pixels !== undefined || show,
+      attention: show,
       segDetach: options.segDetach,
     });
     const positive = options.positiveWeights && onDevice(Tensor.from(options.positiveWeights));
@@ -123,20 +135,31 @@ export function trainStep(
     let loss = cls.mul(weights.cls);
     const result = { ...NOTHING, phase, lr: optimizer.learningRates()[0]!, clsLoss: cls.item() };
     let segAgreement: number | undefined;
+    let logits: Tensor | undefined;
     if (pixels) {
-      const { seg, aff, logits } = pixelLosses(out.seg!, out.affinity!, pixels, batch, options);
+      const { seg, aff, ...head } = pixelLosses(out.seg!, out.affinity!, pixels, batch, options);
       loss = loss.add(seg.loss.mul(weights.seg)).add(aff.loss.mul(weights.aff));
       const { foreground, background } = seg;
       const { posCount, negCount } = aff;
       Object.assign(result, { segLoss: seg.loss.item(), affLoss: aff.loss.item() });
       Object.assign(result, { foreground, background, posCount, negCount });
-      if (wantAgreement)
-        segAgreement = logits.detach().argmax(1).eq(pixels.pseudo).to({ dtype: 'float32' }).mean().item();
+      if (logged)
+        segAgreement = head.logits
+          .detach()
+          .argmax(1)
+          .eq(pixels.pseudo)
+          .to({ dtype: 'float32' })
+          .mean()
+          .item();
+      logits = head.logits;
     }
     const total = loss.item();
     const nonFinite = Number.isFinite(total) ? update(loss, optimizer) : 'loss';
     // One NaN would stay in them for ever, and with it in every segmentation.
     if (nonFinite) for (const [own, before] of statistics) own.copy_(before);
-    return { ...result, loss: total, segAgreement, nonFinite };
+    const pictures = show
+      ? noGrad(() => scope(() => stepPictures({ images, out, pixels, logits }, shown)))
+      : undefined;
+    return { ...result, loss: total, segAgreement, nonFinite, pictures };
   });
 }

@@ -42,7 +42,7 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
       stepping = false;
       requireFinite(result, iteration, batch.names);
       session.progress.iteration = iteration;
-      log.step(iteration, result, logged);
+      await log.step(iteration, result, logged);
       await breathe();
     }
   } catch (error) {

@@ -35,7 +35,7 @@ export async function validateAndKeepBest(session: TrainSession): Promise<void> 
   if (!scores) return;
   if (!Number.isFinite(scores.loss)) throw NonFiniteLoss.ofValidation(iteration, scores.loss);
   progress.validated = iteration;
-  log.validation(iteration, scores);
+  await log.validation(iteration, scores);
   const better = selectBest(progress.best, iteration, scores, config.train.select);
   if (!better) return;
   progress.best = better.best;
