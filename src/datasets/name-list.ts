@@ -1,6 +1,7 @@
 /** Lists of names and their image-level labels, as the original's VOC and COCO folders hold them. */
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { getEnvironmentData, type Serializable, setEnvironmentData } from 'node:worker_threads';
 import { UsageError } from '../config/errors.js';
 import { fileAccessError } from '../io/file-error.js';
 import { type NpyDictValue, readNpyDict } from '../io/npy-dict.js';
@@ -31,13 +32,37 @@ export function readSplitList(folder: string, split: string, remedy: string): st
   return names;
 }
 
-interface Cached {
+/** Labels as plain data that threads share: names joined by NUL, each label's end among the bytes. */
+interface PackedLabels {
+  /** Which file, as it then was. */
   key: string;
-  labels: ReadonlyMap<string, Uint8Array>;
+  names: string;
+  ends: Uint32Array;
+  bytes: Uint8Array;
+}
+
+// Threads that start later inherit it: unpickling 120,000 labels takes seconds, which loader workers are spared.
+const SHARED = 'medical-afa:labels';
+
+function share(key: string, labels: ReadonlyMap<string, Uint8Array>): void {
+  const ends = new Uint32Array(labels.size);
+  let end = 0;
+  for (const [i, label] of [...labels.values()].entries()) ends[i] = end += label.length;
+  const bytes = new Uint8Array(new SharedArrayBuffer(end));
+  for (const [i, label] of [...labels.values()].entries()) bytes.set(label, ends[i]! - label.length);
+  const packed: PackedLabels = { key, names: [...labels.keys()].join('\0'), ends, bytes };
+  setEnvironmentData(SHARED, packed as unknown as Serializable);
+}
+
+function shared(key: string): ReadonlyMap<string, Uint8Array> | undefined {
+  const packed = getEnvironmentData(SHARED) as unknown as PackedLabels | undefined;
+  if (packed?.key !== key) return undefined;
+  const { names, ends, bytes } = packed;
+  return new Map(names.split('\0').map((name, i) => [name, bytes.subarray(ends[i - 1] ?? 0, ends[i])]));
 }
 
 /** The last label file: a run opens several splits that share one. */
-let cached: Cached | undefined;
+let cached: { key: string; labels: ReadonlyMap<string, Uint8Array> } | undefined;
 
 /** Stands for a value that is neither 0 nor 1. */
 const NO_LABEL = 255;
@@ -61,6 +86,12 @@ function labelsOf(dict: ReadonlyMap<string, NpyDictValue>, path: string): Readon
   return labels;
 }
 
+function readAndShare(key: string, path: string): ReadonlyMap<string, Uint8Array> {
+  const labels = labelsOf(readNpyDict(path), path);
+  share(key, labels);
+  return labels;
+}
+
 /**
  * Image-level labels of a folder by name: 0 or 1 for each class but background, 255 for any other value.
  * Their lengths are as stored; the file is read once.
@@ -71,7 +102,7 @@ export function readLabelFile(folder: string, remedy: string): ReadonlyMap<strin
   try {
     const { mtimeMs, size, ino } = statSync(path);
     const key = [path, mtimeMs, size, ino].join('\n');
-    if (cached?.key !== key) cached = { key, labels: labelsOf(readNpyDict(path), path) };
+    if (cached?.key !== key) cached = { key, labels: shared(key) ?? readAndShare(key, path) };
     return cached.labels;
   } catch (error) {
     const fault = asDataFault(fileAccessError(error, 'read', path));
