@@ -88,6 +88,24 @@ describe('slices of different sizes', () => {
     }
   });
 
+  it('one at a time, grey and in colour, train through every phase', async () => {
+    const place = new Workplace();
+    const names = Array.from({ length: 6 }, (_, i) => `S_${i}_${i % 2}`);
+    for (const [i, name] of names.entries()) {
+      const [height, width] = SIZES[i]!;
+      writeSlice(place, name, height, width);
+      if (i % 3 > 0) continue;
+      const shape = [height, width, 3];
+      const data = Uint8Array.from({ length: height * width * 3 }, (_, p) => (p * 7) % 251);
+      writeNpy(place.path('data', 'imageSlice', `${name}.npy`), { dtype: 'uint8', shape, data });
+    }
+    const config = place.config({ 'dataset.slice_split': [0, 4], 'train.samples_per_gpu': 1 });
+    const ended = await place.train('--config', config);
+    expect(ended.code, ended.stderr).toBe(0);
+    finite(place);
+    expect(place.files('work', 'attention_maps')).toHaveLength(4);
+  });
+
   it('too small for the smallest scale: the slice is named, training so far is kept', async () => {
     const place = new Workplace().phantom();
     writeSlice(place, 'A_0', 57, 90);
