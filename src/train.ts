@@ -7,12 +7,14 @@ import { readTrainArguments } from './cli/train-options.js';
 import { UsageError } from './config/errors.js';
 import { workDirPaths } from './config/work-dir.js';
 import { summaryTable } from './export/summary-table.js';
+import { writeReport } from './report/report.js';
 import { setNumThreads } from './tensor/index.js';
 import { checkData } from './training/check-data.js';
 import { getDevice } from './training/device.js';
 import { exportSplit } from './training/export-split.js';
 import { TrainLog } from './training/log.js';
 import { runName, setupLogger } from './training/logging.js';
+import { MapDistances } from './training/map-distances.js';
 import { requirePretrained } from './training/pretrained.js';
 import { train } from './training/train.js';
 import { makeWritable } from './training/work-dir.js';
@@ -47,14 +49,20 @@ await runMain(async () => {
     const summary = await train(config, { device, log, resume, sources });
     await log.stop();
     if (!summary) return 130;
+    const distances = new MapDistances(paths.cases);
     const exported = await exportSplit(config, {
       device,
       log: logger,
       checkpoint: paths.best,
+      onMap: distances.onMap,
       overwrite: true,
     });
-    process.stdout.write(`\n${summaryTable(summary, paths, exported)}\n`);
-    return exported.stopped ? 130 : 0;
+    if (exported.stopped) return 130;
+    distances.save();
+    log.info(`Trained for ${Math.round(summary.seconds)} s`);
+    const report = await writeReport(config);
+    process.stdout.write(`\n${summaryTable(summary, { ...paths, report }, exported)}\n`);
+    return 0;
   } catch (error) {
     // The console gets it from runMain; who finds a batch job ended reads the file.
     logger.record('error', describeFailure(error, args.verbose).text);

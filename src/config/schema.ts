@@ -117,6 +117,9 @@ const work_dir = {
 const loss_weights = {
   cls: num(0).default(1).describe('Classification loss.'),
   seg: num(0).default(0.1).describe('Segmentation loss.'),
+  negative_maps: bool()
+    .default(true)
+    .describe('Score maps of images without a class too: the area that lights up for nothing.'),
   aff: num(0).default(0.1).describe('Affinity loss.'),
 };
 
@@ -217,6 +220,9 @@ const val = {
   aff: bool()
     .default(true)
     .describe('With cam: score propagated CAMs too. Memory grows with pixels squared.'),
+  negative_maps: bool()
+    .default(true)
+    .describe('With cam: score maps of images without a class too, the area that lights up for nothing.'),
 };
 
 const test = {

@@ -20,6 +20,8 @@ export function workDirPaths({ work_dir }: Config) {
     metrics: at('metrics.jsonl'),
     summary: at('summary.json'),
     evaluation: at('evaluation.json'),
+    /** Each validation image as best.pth sees it. */
+    cases: at(work_dir.ckpt_dir, 'best_cases.json'),
     log: (timestamp: string): string => at(`${timestamp}.log`),
   };
 }

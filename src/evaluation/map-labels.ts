@@ -28,7 +28,9 @@ export interface MapLabels {
   cam: Tensor;
   /** int64 [B, H, W]: maps above the background score. */
   camLabels: Tensor;
-  /** int64 [B, H, W]: the strongest class after one random-walk step; absent without `affinity`. */
+  /** [B, C, H, W]: maps after one random-walk step, of the classes that each image has; absent without `affinity`. */
+  refined?: Tensor;
+  /** int64 [B, H, W]: the strongest class of `refined`, or background. */
   affLabels?: Tensor;
 }
 
@@ -54,7 +56,9 @@ export function mapLabels(
     const stride = model.options.stride.reduce((product, s) => product * s, 1);
     const multi = { cam, affinity, grid: getDownSize([height, width], stride) };
     const [walked] = propagated(multi, valid, labels, [propagation.bkgScore], propagation.radius);
-    out.affLabels = walked!.interpolate([height, width]).argmax(1);
+    const scores = walked!.interpolate([height, width]);
+    out.refined = scores.narrow(1, 1, cam.shape[1]!);
+    out.affLabels = scores.argmax(1);
   }
   return out;
 }

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { requireSize } from '../cam/image-size.js';
 import { multiScaleCam } from '../cam/multi-scale.js';
+import type { Mask } from '../datasets/sample.js';
 import { type NpyDictValue, PyFloat, writeNpyDict } from '../io/npy-dict.js';
 import type { Batch } from '../loading/batch.js';
 import type { EvalLoader } from '../loading/loader.js';
@@ -21,6 +22,8 @@ export interface ExportOptions extends MapFolders {
   scales: readonly number[];
   /** Maps of earlier runs, to be left alone. Absent: every map is made. */
   finished?: FinishedMaps;
+  /** Gets the strongest class of each pixel, [height * width], before it is stretched, and the mask where there is one. */
+  onMap?: (name: string, camRaw: Float32Array, mask: Mask | undefined) => void;
   onProgress?: (done: number, total: number) => void;
   /** Asked between batches. */
   stopWhen?: () => boolean;
@@ -156,6 +159,7 @@ export async function exportAttentionMaps(
       if (current.names.every((name) => options.finished?.has(name))) result.skipped += current.names.length;
       else {
         const maps = noGrad(() => scope(() => computeMaps(model, current, options)));
+        for (const [i, map] of maps.entries()) options.onMap?.(map.name, map.camRaw, current.masks?.[i]);
         await writing;
         writing = Promise.all(maps.map((map) => writeMap(map, current.height, current.width, options)));
         writing.catch(() => {});

@@ -14,25 +14,33 @@ interface Scores {
   affScore: { miou: number } | null;
   iterations: number;
   bestIteration: number;
-  seconds: number;
+  evaluation?: {
+    perSlice: { auroc: Interval };
+    localisation: Record<string, { scores: { dice: Interval; pointingGame: Interval } }>;
+  };
 }
+
+type Interval = { low: number | null; high: number | null };
 
 /** The short table at the end of a training: scores of best.pth on validation, and where everything lies. */
 export function summaryTable(
   summary: Scores,
-  paths: { best: string; summary: string; metrics: string },
+  paths: { best: string; summary: string; metrics: string; report: string },
   exported: { outputDir: string; camNpyDir: string; written: number },
 ): string {
   const { camDiceBest } = summary;
   const shown = (value: number | null): Cell => value?.toFixed(3) ?? 'n/a';
+  const range = (score: Interval | undefined): Cell =>
+    score?.low == null ? '' : `${score.low.toFixed(3)} to ${score.high!.toFixed(3)}`;
+  const { perSlice, localisation } = summary.evaluation ?? {};
   const at = camDiceBest ? ` (threshold ${camDiceBest.threshold})` : '';
   const rows: Cell[][] = [
-    ['slice AUROC', shown(summary.auroc)],
+    ['slice AUROC', shown(summary.auroc), range(perSlice?.auroc)],
     ['accuracy', shown(summary.accuracy)],
     ['F1', shown(summary.f1)],
-    ['pointing game', shown(summary.pointingGame)],
-    [`CAM Dice, best${at}`, shown(camDiceBest?.dice ?? null)],
-    ['segmentation Dice', shown(summary.segDice)],
+    ['pointing game', shown(summary.pointingGame), range(localisation?.cam?.scores.pointingGame)],
+    [`CAM Dice, best${at}`, shown(camDiceBest?.dice ?? null), range(localisation?.cam?.scores.dice)],
+    ['segmentation Dice', shown(summary.segDice), range(localisation?.seg?.scores.dice)],
   ];
   if (summary.segScore)
     rows.push(
@@ -40,16 +48,17 @@ export function summaryTable(
       ['CAM mIoU', shown(summary.camScore?.miou ?? null)],
       ['affinity CAM mIoU', shown(summary.affScore?.miou ?? null)],
     );
-  const title = `best.pth (iteration ${summary.bestIteration} of ${summary.iterations}) on ${summary.images} validation slices, ${Math.round(summary.seconds)} s of training`;
+  const title = `best.pth (iteration ${summary.bestIteration} of ${summary.iterations}) on ${summary.images} validation slices; 95 % intervals by patient`;
   return [
     title,
     '',
-    formatTable(rows, { align: ['left', 'right'] }),
+    formatTable(rows, { align: ['left', 'right', 'left'] }),
     '',
     formatTable([
       ['weights', paths.best],
       ['attention maps', exported.outputDir],
       ['CAM arrays', exported.camNpyDir],
+      ['report', paths.report],
       ['scores', paths.summary],
       ['log of metrics', paths.metrics],
     ]),

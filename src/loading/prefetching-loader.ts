@@ -15,6 +15,8 @@ export interface DatasetInfo {
   /** See `Dataset`; empty where it says nothing. */
   leftOut: readonly DataFault[];
   missingMasks: readonly DataFault[];
+  /** Whose image each is, where names tell it. */
+  patients?: readonly (string | undefined)[] | undefined;
 }
 
 export interface LoaderOptions {
@@ -183,9 +185,9 @@ export class PrefetchingLoader implements EvalLoader {
 }
 
 function describeDataset(dataset: Dataset): DatasetInfo {
-  const { names, numClasses, hasMasks, leftOut = [], missingMasks = [] } = dataset;
+  const { names, numClasses, hasMasks, patients, leftOut = [], missingMasks = [] } = dataset;
   const labels = names.map((_, index) => dataset.label(index));
-  return { names, labels, numClasses, hasMasks, leftOut, missingMasks };
+  return { names, labels, numClasses, hasMasks, patients, leftOut, missingMasks };
 }
 
 function onceByName(report: (fault: DataFault) => void): (fault: DataFault) => void {

@@ -96,7 +96,7 @@ export class Board {
   }
 
   /** Shows every score that is a number; one that could not be computed leaves a gap. */
-  validation(iteration: number, { images: _, ...scores }: ValidationScores): void {
+  validation(iteration: number, { images: _, evaluation: _intervals, ...scores }: ValidationScores): void {
     this.#scalars(iteration, scoreCurves(scores));
   }
 

@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { UsageError } from '../config/errors.js';
 import type { Config } from '../config/schema.js';
 import { workDirPaths } from '../config/work-dir.js';
-import { type ExportResult, exportAttentionMaps } from '../export/attention-maps.js';
+import { type ExportOptions, type ExportResult, exportAttentionMaps } from '../export/attention-maps.js';
 import { FinishedMaps, type MapFolders } from '../export/finished-maps.js';
 import { createEvalLoader } from '../loading/loader.js';
 import type { Device } from '../tensor/index.js';
@@ -25,6 +25,7 @@ export interface ExportSplitOptions {
   camNpyDir?: string;
   /** Absent: no raw attention. */
   attnNpyDir?: string;
+  onMap?: ExportOptions['onMap'];
   /** Do again what an earlier run with the same weights and scales has done. */
   overwrite: boolean;
 }
@@ -100,6 +101,7 @@ export async function exportSplit(config: Config, options: ExportSplitOptions): 
       device,
       scales: config.cam.scales,
       finished,
+      onMap: options.onMap,
       onProgress: (done) => progress?.update(done),
       stopWhen: () => interrupt.asked !== undefined,
     });

@@ -1,6 +1,6 @@
 /** Going on from a last.pth: whether it can be done, what has changed since, and the best checkpoint so far. */
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { UsageError } from '../config/errors.js';
 import { leafKeys } from '../config/keys.js';
 import type { Config } from '../config/schema.js';
@@ -56,13 +56,20 @@ function configChanges(savedYaml: string, config: Config): string[] {
 }
 
 /**
- * Brings best.pth along when the checkpoint lies in another folder than this run's: the export at the end reads it.
+ * Brings best.pth and its cases along when the checkpoint lies in another folder than this run's: the export at the end reads it.
  * @returns the progress; without its best, to be found anew, when that file is gone
  */
-export function keepBest(progress: Progress, resumed: string, best: string): Progress {
+export function keepBest(
+  progress: Progress,
+  resumed: string,
+  paths: { best: string; cases: string },
+): Progress {
   if (!progress.best) return progress;
-  const theirs = join(dirname(resumed), 'best.pth');
-  if (!existsSync(theirs)) return { ...progress, best: undefined, validated: 0 };
-  if (resolve(theirs) !== resolve(best)) writeFileAtomic(best, readFileSync(theirs));
+  const theirs = (ours: string) => join(dirname(resumed), basename(ours));
+  if (!existsSync(theirs(paths.best))) return { ...progress, best: undefined, validated: 0 };
+  for (const ours of [paths.best, paths.cases]) {
+    if (resolve(theirs(ours)) === resolve(ours) || !existsSync(theirs(ours))) continue;
+    writeFileAtomic(ours, readFileSync(theirs(ours)));
+  }
   return progress;
 }

@@ -1,4 +1,5 @@
 import type { Config } from '../config/schema.js';
+import { intervalText } from './cases.js';
 import type { ValidationScores } from './validation-scores.js';
 
 export type SelectMetric = Config['train']['select']['metric'];
@@ -52,7 +53,8 @@ export function selectBest(
   const metric = wanted === null ? 'loss' : select.metric;
   const value = wanted ?? scores.loss;
   const best: Best = { iteration, eligible: iteration > select.after, metric, value, scores };
-  const shown = `validation ${METRICS[metric].title} ${value.toFixed(4)}`;
+  const range = metric === 'auroc' ? intervalText(scores.evaluation?.perSlice.auroc) : '';
+  const shown = `validation ${METRICS[metric].title} ${value.toFixed(4)}${range}`;
   const why =
     wanted === null
       ? ` (${METRICS[select.metric].title} is undefined: ${whyMissing(select.metric, scores)})`

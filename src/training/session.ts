@@ -75,7 +75,7 @@ export class TrainSession {
 
     this.#configYaml = dumpConfig(config);
     writeFileAtomic(this.paths.config, dumpConfig(config, sources));
-    if (resume) this.progress = keepBest(this.progress, resume, this.paths.best);
+    if (resume) this.progress = keepBest(this.progress, resume, this.paths);
     this.interrupt = new Interrupt();
     this.startedWith = this.progress.iteration;
     this.#startedAt = Date.now() - this.progress.seconds * 1000;

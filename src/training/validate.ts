@@ -6,6 +6,7 @@ import type { EvalLoader } from '../loading/loader.js';
 import { multilabelSoftMarginLoss } from '../losses/index.js';
 import type { WeTr } from '../models/wetr.js';
 import { type Device, noGrad, scope, Tensor } from '../tensor/index.js';
+import type { CaseCollector } from './cases.js';
 import { breathe } from './interrupt.js';
 import { ScoreAccumulator, type ValidationScores } from './validation-scores.js';
 
@@ -14,6 +15,10 @@ export interface ValidateOptions extends MapOptions {
   numClasses: number;
   /** Score maps and segmentations too, where masks exist. */
   cam: boolean;
+  /** Maps of images without a class too: how much of them lights up for nothing. */
+  negativeMaps: boolean;
+  /** Gets what is known of each image. */
+  cases?: CaseCollector;
   /** Called after each batch with images done. */
   onProgress?: (done: number, total: number) => void;
   /** Asked between batches. */
@@ -23,7 +28,8 @@ export interface ValidateOptions extends MapOptions {
 /** What validation needs of a configuration. */
 export function validateOptions(config: Config, device: Device): ValidateOptions {
   const { dataset, val } = config;
-  return { ...mapOptions(config), device, numClasses: dataset.num_classes, cam: val.cam };
+  const { cam, negative_maps: negativeMaps } = val;
+  return { ...mapOptions(config), device, numClasses: dataset.num_classes, cam, negativeMaps };
 }
 
 function scoreBatch(model: WeTr, batch: Batch, scores: ScoreAccumulator, options: ValidateOptions): void {
@@ -34,27 +40,33 @@ function scoreBatch(model: WeTr, batch: Batch, scores: ScoreAccumulator, options
   requireSize(batch.names[0]!, size, scales, model.options.stride);
   const images = Tensor.from(batch.images, [count, 3, ...size]).to({ device });
   const labels = Tensor.from(batch.labels, [count, scores.numLabels]).to({ device });
-  // Pixels are only compared with masks, and maps show only classes that an image has.
+  // Pixels are only compared with masks.
   const masked = options.cam && (batch.masks ?? []).some((mask) => mask !== undefined);
-  const mapped = masked && batch.labels.some((label) => label === 1);
-  const out = model.forward(images, { cls: true, seg: masked, affinity: mapped && !!propagation });
+  const positive = batch.labels.some((label) => label === 1);
+  const mapped = masked && (positive || options.negativeMaps);
+  const affinity = masked && positive && propagation !== undefined;
+  const out = model.forward(images, { cls: true, seg: masked, affinity });
   const loss = multilabelSoftMarginLoss(out.cls!, labels).item();
-  scores.addClassification(batch, loss, out.cls!.sigmoid().toFloat32());
-  if (!masked) return;
+  const probabilities = out.cls!.sigmoid().toFloat32();
+  scores.addClassification(batch, loss, probabilities);
+  if (!masked) {
+    options.cases?.add(batch, probabilities);
+    return;
+  }
   const seg = out.seg!.interpolate(size).argmax(1).toFloat32();
   if (!mapped) {
+    options.cases?.add(batch, probabilities, { seg });
     const background = new Float32Array(seg.length);
     const cams = new Float32Array(scores.numLabels * seg.length);
     scores.addPixels(batch, { seg, cams, camLabels: background, affLabels: background });
     return;
   }
-  const { cam, camLabels, affLabels } = mapLabels(model, images, labels, out.affinity, options);
-  scores.addPixels(batch, {
-    seg,
-    cams: cam.toFloat32(),
-    camLabels: camLabels.toFloat32(),
-    affLabels: affLabels?.toFloat32(),
-  });
+  const maps = mapLabels(model, images, labels, out.affinity, options);
+  const cams = maps.cam.toFloat32();
+  // Images without a class have background alone, propagated or not.
+  const affLabels = propagation && (maps.affLabels?.toFloat32() ?? new Float32Array(seg.length));
+  scores.addPixels(batch, { seg, cams, camLabels: maps.camLabels.toFloat32(), affLabels });
+  options.cases?.add(batch, probabilities, { seg, cam: cams, refined: maps.refined?.toFloat32() });
 }
 
 /**

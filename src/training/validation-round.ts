@@ -1,4 +1,5 @@
 import { createEvalLoader } from '../loading/loader.js';
+import { CaseCollector, evaluateValidation, saveCases, withoutCurves } from './cases.js';
 import { saveWeights } from './checkpoints.js';
 import { NonFiniteLoss } from './faults.js';
 import { selectBest, shouldStop } from './selection.js';
@@ -27,19 +28,23 @@ export async function validateAndKeepBest(session: TrainSession): Promise<void> 
     onWarning: (message) => log.warn(message),
     onFault: (fault) => log.faulty(fault),
   });
+  const cases = new CaseCollector(evalLoader.dataset);
   const scores = await validate(model, evalLoader, {
     ...validateOptions(config, device),
+    cases,
     stopWhen: () => interrupt.asked !== undefined,
     onProgress: (done, total) => log.validating(done, total),
   }).finally(() => evalLoader.close());
   if (!scores) return;
   if (!Number.isFinite(scores.loss)) throw NonFiniteLoss.ofValidation(iteration, scores.loss);
+  scores.evaluation = withoutCurves(evaluateValidation(cases.cases, config.train.seed));
   progress.validated = iteration;
   await log.validation(iteration, scores);
   const better = selectBest(progress.best, iteration, scores, config.train.select);
   if (!better) return;
   progress.best = better.best;
   saveWeights(model, paths.best);
+  saveCases(paths.cases, { split: config.val.split, iteration, cases: cases.cases });
   log.info(`New best checkpoint: ${better.reason}`);
 }
 

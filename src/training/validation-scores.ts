@@ -8,6 +8,7 @@ import {
   SegDiceAccumulator,
   SegmentationAccumulator,
 } from '../metrics/index.js';
+import type { ScoresWithIntervals } from './cases.js';
 
 /** Pixel scores from one confusion matrix over all masks, as the original's `evaluate.scores` gives them. */
 export interface PixelScores {
@@ -61,6 +62,8 @@ export interface ValidationScores {
   segScore: PixelScores | null;
   camScore: PixelScores | null;
   affScore: PixelScores | null;
+  /** Scores of cases with intervals from resampling patients. */
+  evaluation?: ScoresWithIntervals;
   reasons: Reasons;
 }
 

@@ -14,7 +14,14 @@ const SETTINGS = {
   'train.log_iters': 4,
   'val.batch_size': 2,
 };
-const CHECKPOINTS = ['best.pth', 'last.pth', 'wetr_iter_10.pth', 'wetr_iter_11.pth', 'wetr_iter_5.pth'];
+const CHECKPOINTS = [
+  'best.pth',
+  'best_cases.json',
+  'last.pth',
+  'wetr_iter_10.pth',
+  'wetr_iter_11.pth',
+  'wetr_iter_5.pth',
+];
 let config: string;
 
 beforeAll(async () => {

@@ -47,7 +47,7 @@ describe('a run', () => {
       'CAM Dice, best',
       'segmentation Dice',
     ])
-      expect(run.stdout).toMatch(new RegExp(`^${row}.* [01]\\.\\d{3}$`, 'm'));
+      expect(run.stdout).toMatch(new RegExp(`^${row}.* [01]\\.\\d{3}(  .*)?$`, 'm'));
     for (const file of ['checkpoints/best.pth', 'attention_maps', 'cam_npy', 'summary.json', 'metrics.jsonl'])
       expect(run.stdout).toMatch(new RegExp(`work/${file}$`, 'm'));
     expect(run.stdout).not.toContain('INFO');
@@ -65,7 +65,13 @@ describe('a run', () => {
     const maps = NAMES.map((name) => `attention_maps/${name}_${exported(name).score.toFixed(3)}.png`);
     // Event files carry time, host and process in their names: tensorboard.test.ts looks into them.
     const files = place.files('work').filter((name) => !/\.log$|^tb_logger\//.test(name));
-    const rest = ['config.yaml', 'metrics.jsonl', 'summary.json'];
+    const rest = [
+      'checkpoints/best_cases.json',
+      'config.yaml',
+      'metrics.jsonl',
+      'report.html',
+      'summary.json',
+    ];
     expect(files).toEqual([...maps, ...arrays, ...checkpoints, ...rest].sort());
   });
 

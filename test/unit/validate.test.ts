@@ -18,6 +18,7 @@ const options: ValidateOptions = {
   scales: SCALES,
   numClasses: CLASSES,
   cam: true,
+  negativeMaps: true,
   bkgScore: BKG,
   propagation: PROPAGATION,
 };

@@ -1,0 +1,123 @@
+/** Chooses the cases that a reader should see, and makes their pictures. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Dataset } from '../datasets/dataset.js';
+import { mapIntensity } from '../datasets/intensity.js';
+import { toRgb } from '../datasets/sample.js';
+import { encodePng } from '../export/png.js';
+import { hashSeed, Random } from '../loading/random.js';
+import type { CaseRow } from '../metrics/index.js';
+import { contourPath } from './contour.js';
+import type { GalleryGroup, GalleryItem } from './sections/gallery.js';
+
+/** Images in one group. */
+const SHOWN = 8;
+
+interface Choice {
+  title: string;
+  note: string;
+  cases: CaseRow[];
+}
+
+const isPositive = ({ labels }: CaseRow): boolean => labels.includes(1);
+const scoreOf = ({ scores }: CaseRow): number => Math.max(...scores);
+
+/** Dice of the class activation map, mean over the classes that the image shows. */
+function diceOf({ localisation }: CaseRow): number | null {
+  const values = (localisation.cam ?? []).flatMap((row) =>
+    row?.dice === null || row?.dice === undefined ? [] : [row.dice],
+  );
+  return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+/** The best, the worst and some random cases: a report that shows its best alone cannot be trusted. */
+export function chooseCases(cases: readonly CaseRow[], seed: number): Choice[] {
+  const overlapping = cases.filter((one) => diceOf(one) !== null).sort((a, b) => diceOf(b)! - diceOf(a)!);
+  const best = overlapping.slice(0, SHOWN);
+  const worst = overlapping.slice(best.length).slice(-SHOWN).reverse();
+  const falseAlarms = cases
+    .filter((one) => !isPositive(one) && scoreOf(one) > 0.5)
+    .sort((a, b) => scoreOf(b) - scoreOf(a));
+  const missed = cases
+    .filter((one) => isPositive(one) && scoreOf(one) <= 0.5)
+    .sort((a, b) => scoreOf(a) - scoreOf(b));
+  const order = new Random(hashSeed(seed, 'report gallery')).permutation(cases.length);
+  const random = [...order].slice(0, SHOWN).map((i) => cases[i]!);
+  return [
+    { title: 'Best maps', note: 'Highest Dice at the chosen threshold.', cases: best },
+    { title: 'Worst maps', note: 'Lowest Dice at the chosen threshold.', cases: worst },
+    {
+      title: 'False alarms',
+      note: 'Negative, and called positive with the highest scores.',
+      cases: falseAlarms.slice(0, SHOWN),
+    },
+    {
+      title: 'Missed',
+      note: 'Positive, and called negative with the lowest scores.',
+      cases: missed.slice(0, SHOWN),
+    },
+    { title: 'Random', note: 'Drawn without looking.', cases: random },
+  ];
+}
+
+/** @param mapsDir heatmaps `{name}_{score}.png`; an image without one is left out */
+export async function buildGallery(
+  dataset: Dataset,
+  cases: readonly CaseRow[],
+  mapsDir: string,
+  seed: number,
+): Promise<GalleryGroup[]> {
+  const heatmaps = heatmapsIn(mapsDir);
+  const indices = new Map(dataset.names.map((name, i) => [name, i]));
+  const groups: GalleryGroup[] = [];
+  for (const { title, note, cases: chosen } of chooseCases(cases, seed)) {
+    const items: GalleryItem[] = [];
+    for (const one of chosen) {
+      const [index, heatmap] = [indices.get(one.name), heatmaps.get(one.name)];
+      if (index === undefined || heatmap === undefined) continue;
+      items.push(await itemOf(dataset, index, one, join(mapsDir, heatmap)));
+    }
+    groups.push({ title, note, items });
+  }
+  return groups;
+}
+
+const dataUrl = (png: Uint8Array): string => `data:image/png;base64,${Buffer.from(png).toString('base64')}`;
+
+async function itemOf(dataset: Dataset, index: number, one: CaseRow, heatmap: string): Promise<GalleryItem> {
+  const image = await dataset.readImage(index);
+  const mask = await dataset.readMask(index, image);
+  const { height, width } = image;
+  // Stretched to the whole range: on a screen, slices are often too dark to see anything in.
+  const bytes = mapIntensity(toRgb(image).data, 'minmax');
+  const classes = dataset.numClasses - 1;
+  const contours = mask ? Array.from({ length: classes }, (_, c) => contourPath(mask, c + 1)) : [];
+  return {
+    name: one.name,
+    image: dataUrl(await encodePng(bytes, height, width)),
+    heatmap: dataUrl(readFileSync(heatmap)),
+    height,
+    width,
+    contours: contours.filter((path) => path !== ''),
+    positive: isPositive(one),
+    score: scoreOf(one),
+    dice: diceOf(one),
+  };
+}
+
+/** File names of heatmaps by image. */
+function heatmapsIn(folder: string): Map<string, string> {
+  let files: string[];
+  try {
+    files = readdirSync(folder);
+  } catch {
+    // Nothing was exported: the report goes without pictures.
+    return new Map();
+  }
+  return new Map(
+    files.flatMap((file) => {
+      const name = /^(.*)_\d\.\d{3}\.png$/.exec(file)?.[1];
+      return name === undefined ? [] : [[name, file] as const];
+    }),
+  );
+}

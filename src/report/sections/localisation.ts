@@ -1,0 +1,70 @@
+import type { Evaluation, LocalisationScoreName } from '../../metrics/index.js';
+import { chart } from '../chart.js';
+import { type Html, html } from '../html.js';
+import { scoreCell } from '../numbers.js';
+
+/** What the maps of an evaluation are called. */
+const MAPS: Readonly<Record<string, string>> = {
+  cam: 'Class activation map',
+  refined: 'Affinity-refined map',
+  seg: 'Segmentation head',
+};
+export const mapTitle = (name: string): string => MAPS[name] ?? name;
+
+const ROWS: readonly [LocalisationScoreName, string][] = [
+  ['dice', 'Dice'],
+  ['iou', 'IoU'],
+  ['pointingGame', 'Pointing game'],
+  ['pixelAp', 'Pixel average precision'],
+  ['hd95', 'Hausdorff distance, 95 %, pixels'],
+  ['hd95Mm', 'Hausdorff distance, 95 %, mm'],
+  ['missRate', 'Missed: nothing predicted'],
+  ['falsePositiveArea', 'False-positive area, negatives'],
+  ['falsePositiveAreaCalled', 'The same, where called positive'],
+];
+
+/** How well maps find the object, against masks that training never saw. */
+export function localisationSection({ localisation, classes }: Evaluation): Html {
+  const maps = Object.entries(localisation);
+  if (maps.length === 0) {
+    return html`<section id="localisation"><h2>Localisation</h2>
+<p class="none">Not scored: there are no masks for this split. Put them in masks/{same name}.npy beside the slices to see where maps are right.</p></section>`;
+  }
+  const rows = ROWS.map(
+    ([name, title]) =>
+      html`<tr><th scope="row">${title}</th>${maps.map(([, map]) => scoreCell(map.scores[name]))}</tr>`,
+  );
+  const swept = maps.filter(([, { sweep }]) => sweep);
+  const several = classes.length > 1 ? ` Means over ${classes.length} classes.` : '';
+  return html`<section id="localisation"><h2>Localisation</h2>
+<p class="soft">Dice, IoU and distances over positive images, areas over negative ones.${several} ${maps.map(([name, map]) => thresholdText(name, map))}</p>
+<div class="scroll"><table><thead><tr><th scope="col">Score</th>${maps.map(([name]) => html`<th scope="col">${mapTitle(name)}</th>`)}</tr></thead>
+<tbody>${rows}</tbody></table></div>
+<div class="figures">${swept.map(
+    ([name, { sweep, threshold }]) =>
+      html`<figure><h3>${mapTitle(name)}: thresholds</h3>${chart({
+        title: `${mapTitle(name)}: Dice, IoU and false-positive area against the threshold`,
+        x: { label: 'threshold', domain: [0, 1] },
+        y: { label: 'score', domain: [0, 1] },
+        series: [
+          { name: 'Dice', points: sweep!.thresholds.map((t, i) => [Number(t), sweep!.dice[i]!]) },
+          { name: 'IoU', points: sweep!.thresholds.map((t, i) => [Number(t), sweep!.iou[i]!]) },
+          {
+            name: 'false-positive area',
+            points: sweep!.thresholds.map((t, i) => [Number(t), sweep!.falsePositiveArea[i]!]),
+          },
+        ],
+        marks: threshold === null ? [] : [{ x: Number(threshold), label: 'chosen' }],
+      })}</figure>`,
+  )}</div></section>`;
+}
+
+function thresholdText(name: string, map: Evaluation['localisation'][string]): string {
+  const { threshold, thresholdFrom, oracle } = map;
+  if (threshold === null) return '';
+  if (thresholdFrom === 'given') {
+    const bound = oracle ? ` (oracle: ${oracle.dice.toFixed(3)} at ${oracle.threshold})` : '';
+    return `${mapTitle(name)}: threshold ${threshold}, chosen on validation data and frozen${bound}. `;
+  }
+  return `${mapTitle(name)}: threshold ${threshold}, chosen by mean Dice on these validation images. `;
+}

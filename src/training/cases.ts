@@ -1,0 +1,141 @@
+/** What a validation knows of each image: kept with best.pth, so that intervals and reports need no second pass. */
+import { readFileSync } from 'node:fs';
+import { UsageError } from '../config/errors.js';
+import type { Mask } from '../datasets/sample.js';
+import { writeFileAtomic } from '../io/atomic.js';
+import type { Batch } from '../loading/batch.js';
+import type { DatasetInfo } from '../loading/loader.js';
+import { hashSeed, Random } from '../loading/random.js';
+import {
+  type BinaryScoreTable,
+  type EvaluatedCase,
+  type Evaluation,
+  type EvaluationMethod,
+  evaluateCases,
+  type LocalisationScoreTable,
+  measureLabels,
+  measureMap,
+  type Score,
+} from '../metrics/index.js';
+
+/** What one pass gives for a batch, each flattened: soft maps [B, C, H, W], label maps [B, H, W]. */
+export interface CasePixels {
+  seg: Float32Array;
+  /** Absent where no map was computed. */
+  cam?: Float32Array | undefined;
+  /** After propagation by the predicted affinity, of the classes that the image has. */
+  refined?: Float32Array | undefined;
+}
+
+/** Collects the cases of one pass. */
+export class CaseCollector {
+  readonly cases: EvaluatedCase[] = [];
+  readonly #patients: ReadonlyMap<string, string | undefined>;
+
+  constructor({ names, patients }: Pick<DatasetInfo, 'names' | 'patients'>) {
+    this.#patients = new Map(names.map((name, i) => [name, patients?.[i]]));
+  }
+
+  /** @param probabilities [B, C] @param pixels absent where no map was computed */
+  add(batch: Batch, probabilities: Float32Array, pixels?: CasePixels): void {
+    const classes = batch.labels.length / batch.names.length;
+    for (const [i, name] of batch.names.entries()) {
+      const row = (values: Float32Array) => [...values.subarray(i * classes, (i + 1) * classes)];
+      const patient = this.#patients.get(name);
+      const mask = batch.masks?.[i];
+      this.cases.push({
+        name,
+        ...(patient !== undefined && { patient }),
+        labels: row(batch.labels),
+        scores: row(probabilities),
+        ...(mask && pixels && { localisation: measured(mask, i, row(batch.labels), pixels) }),
+      });
+    }
+  }
+}
+
+function measured(
+  { data, height, width }: Mask,
+  image: number,
+  labels: readonly number[],
+  { cam, refined, seg }: CasePixels,
+): NonNullable<EvaluatedCase['localisation']> {
+  const size = height * width;
+  const soft = (maps: Float32Array, c: number) => {
+    const plane = image * labels.length + c;
+    return measureMap(maps.subarray(plane * size, (plane + 1) * size), data, { classIndex: c + 1 });
+  };
+  const predicted = seg.subarray(image * size, (image + 1) * size);
+  const surface = { height, width };
+  return {
+    ...(cam && { cam: labels.map((_, c) => soft(cam, c)) }),
+    // Propagation knows the label: a class that is absent has no map that could be wrong.
+    ...(refined && { refined: labels.map((label, c) => (label === 1 ? soft(refined, c) : null)) }),
+    seg: labels.map((_, c) => measureLabels(predicted, data, { classIndex: c + 1, surface })),
+  };
+}
+
+/** The cases of a checkpoint on a split, as best_cases.json holds them. */
+export interface SavedCases {
+  split: string;
+  iteration: number;
+  cases: EvaluatedCase[];
+}
+
+/** Replicates of the bootstrap: from seed to seed, the ends of an interval then vary by 2 % of its width. */
+const REPLICATES = 1000;
+
+/** Scores of a validation split with their intervals; thresholds of maps are chosen on these very cases. */
+export function evaluateValidation(cases: readonly EvaluatedCase[], seed: number) {
+  const random = new Random(hashSeed(seed, 'bootstrap'));
+  const bootstrap = { random: () => random.next(), replicates: REPLICATES };
+  return evaluateCases(cases, { bootstrap, chooseMapThresholds: true });
+}
+
+/** The scores of an evaluation as summary.json and metrics.jsonl keep them. */
+export interface ScoresWithIntervals {
+  perSlice: BinaryScoreTable;
+  perPatient: BinaryScoreTable | null;
+  localisation: Record<string, { threshold: string | null; scores: LocalisationScoreTable }>;
+  method: EvaluationMethod;
+}
+
+/** Curves and classes are left to the report, which computes them again from the cases. */
+export function withoutCurves({
+  perSlice,
+  perPatient,
+  localisation,
+  method,
+}: Evaluation): ScoresWithIntervals {
+  const maps = Object.entries(localisation).map(([name, { threshold, scores }]) => [
+    name,
+    { threshold, scores },
+  ]);
+  return {
+    perSlice: perSlice.scores,
+    perPatient: perPatient?.scores ?? null,
+    localisation: Object.fromEntries(maps),
+    method,
+  };
+}
+
+/** " (95 %: 0.951-0.992)", or nothing where there is no interval. */
+export const intervalText = (score: Score | undefined): string =>
+  score?.low == null ? '' : ` (95 %: ${score.low.toFixed(3)}-${score.high!.toFixed(3)})`;
+
+export function saveCases(path: string, saved: SavedCases): void {
+  writeFileAtomic(path, `${JSON.stringify(saved)}\n`);
+}
+
+/** @throws UsageError that says how such a file is made */
+export function readCases(path: string): SavedCases {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as SavedCases;
+  } catch (cause) {
+    throw new UsageError(
+      `Expected the cases of a validation in ${path} but cannot read them (${(cause as Error).message}). ` +
+        'Training writes them beside summary.json: train first, or name the work directory of a run.',
+      { cause },
+    );
+  }
+}

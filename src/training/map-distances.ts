@@ -1,0 +1,42 @@
+import { existsSync } from 'node:fs';
+import type { ExportOptions } from '../export/attention-maps.js';
+import { type EvaluatedCase, evaluateCases, measureMap } from '../metrics/index.js';
+import { readCases, saveCases } from './cases.js';
+
+type OnMap = NonNullable<ExportOptions['onMap']>;
+
+/**
+ * Measures how far map and mask lie apart (HD95) while maps are exported, at the threshold that validation has chosen,
+ * and adds it to the saved cases. Validation itself does not know the threshold before its end, and distances at all of
+ * them would cost more than the maps.
+ * The export keeps the strongest class of each pixel: with several classes distances stay unmeasured.
+ */
+export class MapDistances {
+  readonly #path: string;
+  readonly #saved: ReturnType<typeof readCases> | undefined;
+  readonly #byName: ReadonlyMap<string, EvaluatedCase>;
+  readonly #threshold: string | undefined;
+
+  /** @param path of the cases; without such a file nothing is measured */
+  constructor(path: string) {
+    this.#path = path;
+    this.#saved = existsSync(path) ? readCases(path) : undefined;
+    const cases = this.#saved?.cases ?? [];
+    this.#byName = new Map(cases.map((one) => [one.name, one]));
+    const single = cases[0]?.labels.length === 1;
+    const map = single ? evaluateCases(cases, { chooseMapThresholds: true }).localisation.cam : undefined;
+    this.#threshold = map?.threshold ?? undefined;
+  }
+
+  readonly onMap: OnMap = (name, map, mask) => {
+    const localisation = this.#byName.get(name)?.localisation as Record<string, unknown[]> | undefined;
+    if (!this.#threshold || !mask || !localisation?.cam) return;
+    const { data, height, width } = mask;
+    const surface = { height, width, thresholds: [this.#threshold] };
+    localisation.cam = [measureMap(map, data, { surface })];
+  };
+
+  save(): void {
+    if (this.#saved && this.#threshold) saveCases(this.#path, this.#saved);
+  }
+}
