@@ -123,8 +123,6 @@ export function inference(folder) {
         }),
       ),
     validateImage: () =>
-      run(() =>
-        validate(model, loader, { device: 'cpu', scales: SCALES, numClasses: 2, cam: false, bkgScore: 0.45 }),
-      ),
+      run(() => validate(model, loader, { device: 'cpu', scales: SCALES, cam: false, bkgScore: 0.45 })),
   };
 }

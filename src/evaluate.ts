@@ -26,6 +26,6 @@ await runMain(async () => {
   log.info('%s', `Wrote ${report.images} predictions to ${report.outputDir}, scores to ${paths.evaluation}`);
   if (args.json) process.stdout.write(`${JSON.stringify(report)}\n`);
   else if (report.masks === 0) process.stdout.write(`No scores: ${Object.values(report.reasons)[0]}.\n`);
-  else process.stdout.write(`${scoreTable(report.scores, report.numClasses)}\n`);
+  else process.stdout.write(`${scoreTable(report.scores, report.classes)}\n`);
   return 0;
 });

@@ -20,6 +20,8 @@ export interface Dataset {
   readonly names: readonly string[];
   /** Classes, background included. */
   readonly numClasses: number;
+  /** What people call the foreground classes, where they have names: one for each. */
+  readonly classNames?: readonly string[];
   /** Whether at least one sample of this split has a mask. */
   readonly hasMasks: boolean;
   /** Listed samples that are not among `names`: only `dataset.bad_data: skip` lets there be any. */

@@ -23,6 +23,8 @@ export interface ListedImagesOptions {
   nameListDir: string;
   split: string;
   numClasses: number;
+  /** Of the foreground classes; not used unless there is one for each. */
+  classNames?: readonly string[] | undefined;
   ignoreIndex: number;
   /** What names alone show to be at fault: `stop` throws, `skip` leaves such samples out. */
   badData: 'stop' | 'skip';
@@ -34,6 +36,7 @@ export interface ListedImagesOptions {
 export class ListedImagesDataset implements Dataset {
   readonly names: readonly string[];
   readonly numClasses: number;
+  readonly classNames?: readonly string[];
   readonly hasMasks: boolean;
   readonly leftOut: readonly DataFault[];
   readonly missingMasks: readonly DataFault[];
@@ -51,6 +54,7 @@ export class ListedImagesDataset implements Dataset {
     this.#images = filesByName(imageDir, ['.jpg', '.jpeg', '.png'], remedy);
     this.#masks = filesByName(masksDir, ['.png']);
     this.numClasses = numClasses;
+    if (options.classNames?.length === numClasses - 1) this.classNames = options.classNames;
 
     const own = new Map<string, Uint8Array>();
     const faults: DataFault[] = [];
@@ -180,6 +184,8 @@ export interface ListedImageSet {
   title: string;
   /** Subfolder of images and of masks for a split; '' where all lie together. */
   subfolder(split: string): string;
+  /** Of the foreground classes, where they are known. */
+  classNames?(nameListDir: string): readonly string[] | undefined;
   /** The command that makes lists, labels and masks. */
   remedy: string;
 }
@@ -199,7 +205,7 @@ function refuseSliceKeys({ name, intensity, slice_split, split }: DatasetConfig)
 }
 
 /** Registers a set of listed images. */
-export function registerListedImages({ name, title, subfolder, remedy }: ListedImageSet): void {
+export function registerListedImages({ name, title, subfolder, classNames, remedy }: ListedImageSet): void {
   registerDataset({
     name,
     title,
@@ -212,6 +218,7 @@ export function registerListedImages({ name, title, subfolder, remedy }: ListedI
         nameListDir: config.name_list_dir!,
         split,
         numClasses: config.num_classes,
+        classNames: classNames?.(config.name_list_dir!),
         ignoreIndex: config.ignore_index,
         badData: config.bad_data,
         remedy,

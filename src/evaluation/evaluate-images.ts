@@ -10,6 +10,7 @@ import { type Device, noGrad, scope, Tensor } from '../tensor/index.js';
 import { LabelScoreAccumulator, type LabelScores } from './label-scores.js';
 import { type MapOptions, mapLabels } from './map-labels.js';
 import { inputSize, multiScaleSeg, type SegOptions } from './multi-scale-seg.js';
+import { classNames } from './score-table.js';
 
 /** Kinds of label maps, from the plain to the refined; CAM and affinity CAM know the image's labels. */
 export const LABEL_KINDS = ['raw', 'multiScale', 'crf', 'cam', 'affinity'] as const;
@@ -32,6 +33,8 @@ export interface EvaluateOptions extends SegOptions {
 }
 
 export interface Evaluation {
+  /** Names of the classes, background first: the order of `iou` and `dice`. */
+  classes: string[];
   images: number;
   /** Images with a mask: those that were scored. */
   masks: number;
@@ -134,5 +137,5 @@ export async function evaluateImages(
     await writing;
   }
   const scores = Object.fromEntries([...accumulators].map(([kind, one]) => [kind, one.result()]));
-  return { images, masks, predictions, scores };
+  return { classes: classNames(loader.dataset), images, masks, predictions, scores };
 }

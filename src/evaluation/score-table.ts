@@ -1,4 +1,5 @@
 import { type Cell, formatTable } from '../export/table.js';
+import type { DatasetInfo } from '../loading/loader.js';
 import type { Evaluation, LabelKind } from './evaluate-images.js';
 import type { LabelScores } from './label-scores.js';
 
@@ -10,15 +11,18 @@ const TITLES: Record<LabelKind, string> = {
   affinity: 'affinity CAM',
 };
 
-/** What a class is called in tables. */
-export const className = (index: number): string => (index === 0 ? 'background' : `class ${index}`);
+/** What classes are called, background first. */
+export function classNames({ numClasses, classNames: known }: DatasetInfo): string[] {
+  const foreground = Array.from({ length: numClasses - 1 }, (_, c) => known?.[c] ?? `class ${c + 1}`);
+  return ['background', ...foreground];
+}
 
 /** Percent with two decimals, as the field's tables give IoU; null stays visible. */
 export const percent = (value: number | null | undefined): Cell =>
   value === null || value === undefined ? null : (100 * value).toFixed(2);
 
 /** Kinds of label maps as columns; IoU of each class, means and Dice as rows. */
-export function scoreTable(scores: Evaluation['scores'], numClasses: number): string {
+export function scoreTable(scores: Evaluation['scores'], classes: readonly string[]): string {
   const kinds = (Object.keys(TITLES) as LabelKind[]).filter((kind) => scores[kind] !== undefined);
   const row = (name: string, value: (score: LabelScores) => number | null | undefined): Cell[] => [
     name,
@@ -27,13 +31,12 @@ export function scoreTable(scores: Evaluation['scores'], numClasses: number): st
       return score ? percent(value(score)) : null;
     }),
   ];
-  const classes = Array.from({ length: numClasses }, (_, c) => c);
   const rows = [
-    ...classes.map((c) => row(`IoU ${className(c)}`, ({ iou }) => iou[c])),
+    ...classes.map((name, c) => row(`IoU ${name}`, ({ iou }) => iou[c])),
     row('mIoU', ({ miou }) => miou),
     row('mAcc', ({ mAcc }) => mAcc),
     row('pAcc', ({ pAcc }) => pAcc),
-    ...(numClasses === 2 ? [row('Dice', ({ dice }) => dice[1])] : []),
+    ...(classes.length === 2 ? [row('Dice', ({ dice }) => dice[1])] : []),
     row('Dice, mean of images', ({ imageDice }) => imageDice),
   ];
   const header = ['%', ...kinds.map((kind) => TITLES[kind])];

@@ -11,6 +11,8 @@ export interface DatasetInfo {
   /** Multi-hot, [numClasses - 1] for each name; shared arrays, not to be changed. */
   labels: readonly Uint8Array[];
   numClasses: number;
+  /** See `Dataset`. */
+  classNames?: readonly string[];
   hasMasks: boolean;
   /** See `Dataset`; empty where it says nothing. */
   leftOut: readonly DataFault[];
@@ -185,9 +187,10 @@ export class PrefetchingLoader implements EvalLoader {
 }
 
 function describeDataset(dataset: Dataset): DatasetInfo {
-  const { names, numClasses, hasMasks, patients, leftOut = [], missingMasks = [] } = dataset;
+  const { names, numClasses, classNames, hasMasks, patients, leftOut = [], missingMasks = [] } = dataset;
   const labels = names.map((_, index) => dataset.label(index));
-  return { names, labels, numClasses, hasMasks, patients, leftOut, missingMasks };
+  const known = { names, labels, numClasses, hasMasks, patients, leftOut, missingMasks };
+  return classNames ? { ...known, classNames } : known;
 }
 
 function onceByName(report: (fault: DataFault) => void): (fault: DataFault) => void {

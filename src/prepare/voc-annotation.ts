@@ -2,30 +2,6 @@
 
 import { parseXml, XmlElement } from '@rgrove/parse-xml';
 
-/** The classes of VOC 2007 to 2012 in their official order; class k of a mask is entry k - 1. */
-export const VOC_CLASSES = [
-  'aeroplane',
-  'bicycle',
-  'bird',
-  'boat',
-  'bottle',
-  'bus',
-  'car',
-  'cat',
-  'chair',
-  'cow',
-  'diningtable',
-  'dog',
-  'horse',
-  'motorbike',
-  'person',
-  'pottedplant',
-  'sheep',
-  'sofa',
-  'train',
-  'tvmonitor',
-] as const;
-
 /**
  * Names of the annotated objects, repeated as often as they occur. Objects marked `difficult` count: the class is in the
  * image, and label files of the field are made that way (PSA's `load_image_label_from_xml`, whose order of

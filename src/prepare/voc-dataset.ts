@@ -8,10 +8,10 @@ import { join } from 'node:path';
 import { UsageError } from '../config/errors.js';
 import { LABEL_FILE } from '../datasets/name-list.js';
 import { sortNames } from '../datasets/splits.js';
+import { VOC_CLASSES } from '../datasets/voc-classes.js';
 import { type FaultPolicy, Faults } from './faults.js';
 import { forEachTogether } from './image-sizes.js';
 import { claimListFolder, readNameList, SIDECAR, writeNameLists } from './name-lists.js';
-import { VOC_CLASSES } from './voc-annotation.js';
 import { checkPixels, classesOfAnnotation, classesOfMask } from './voc-image.js';
 
 export interface VocDatasetOptions {

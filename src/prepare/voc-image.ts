@@ -2,10 +2,11 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { MASK_IGNORE } from '../datasets/sample.js';
+import { VOC_CLASSES } from '../datasets/voc-classes.js';
 import { readLabelPng } from '../io/label-png.js';
 import type { Faults } from './faults.js';
 import { readImageSize } from './image-sizes.js';
-import { objectNames, VOC_CLASSES } from './voc-annotation.js';
+import { objectNames } from './voc-annotation.js';
 
 const CLASS_INDEX = new Map<string, number>(VOC_CLASSES.map((name, index) => [name, index]));
 

@@ -30,7 +30,6 @@ export interface EvaluateSplitOptions {
 export interface EvaluationReport extends Evaluation {
   dataset: string;
   split: string;
-  numClasses: number;
   checkpoint: string;
   outputDir: string;
   settings: Config['test'];
@@ -114,7 +113,6 @@ export async function evaluateSplit(
     const report: EvaluationReport = {
       dataset: dataset.name,
       split: val.split,
-      numClasses: dataset.num_classes,
       checkpoint,
       outputDir,
       settings: test,

@@ -1,6 +1,7 @@
 import { requireSize } from '../cam/image-size.js';
 import type { Config } from '../config/schema.js';
 import { type MapOptions, mapLabels, mapOptions } from '../evaluation/map-labels.js';
+import { classNames } from '../evaluation/score-table.js';
 import type { Batch } from '../loading/batch.js';
 import type { EvalLoader } from '../loading/loader.js';
 import { multilabelSoftMarginLoss } from '../losses/index.js';
@@ -12,7 +13,6 @@ import { ScoreAccumulator, type ValidationScores } from './validation-scores.js'
 
 export interface ValidateOptions extends MapOptions {
   device: Device;
-  numClasses: number;
   /** Score maps and segmentations too, where masks exist. */
   cam: boolean;
   /** Maps of images without a class too: how much of them lights up for nothing. */
@@ -27,9 +27,8 @@ export interface ValidateOptions extends MapOptions {
 
 /** What validation needs of a configuration. */
 export function validateOptions(config: Config, device: Device): ValidateOptions {
-  const { dataset, val } = config;
-  const { cam, negative_maps: negativeMaps } = val;
-  return { ...mapOptions(config), device, numClasses: dataset.num_classes, cam, negativeMaps };
+  const { cam, negative_maps: negativeMaps } = config.val;
+  return { ...mapOptions(config), device, cam, negativeMaps };
 }
 
 function scoreBatch(model: WeTr, batch: Batch, scores: ScoreAccumulator, options: ValidateOptions): void {
@@ -79,7 +78,7 @@ export async function validate(
   options: ValidateOptions,
 ): Promise<ValidationScores | undefined> {
   const training = model.training;
-  const scores = new ScoreAccumulator(options.numClasses - 1);
+  const scores = new ScoreAccumulator(classNames(loader.dataset));
   model.eval();
   try {
     for (let batch = await loader.next(); batch; batch = await loader.next()) {

@@ -24,6 +24,7 @@ export interface PixelScores {
 
 /** Scores of one foreground class; null where there is none, e.g. without masks. */
 export interface ClassScores {
+  name: string;
   auroc: number | null;
   averagePrecision: number | null;
   f1: number | null;
@@ -102,8 +103,12 @@ export class ScoreAccumulator {
   #masks = 0;
   images = 0;
 
-  /** @param numLabels foreground classes */
-  constructor(readonly numLabels: number) {
+  readonly numLabels: number;
+
+  /** @param classes names of the classes, background first */
+  constructor(readonly classes: readonly string[]) {
+    const numLabels = classes.length - 1;
+    this.numLabels = numLabels;
     this.#classification = new MultiLabelAccumulator(numLabels);
     this.#byClass = Array.from({ length: numLabels }, () => ({
       cam: new CamAccumulator(),
@@ -204,7 +209,16 @@ export class ScoreAccumulator {
     const classes = perClass.map(({ auroc, averagePrecision, f1 }, c) => {
       const { cam, segDice } = this.#byClass[c]!;
       const { best: camDiceBest, pointingGame } = cam.result();
-      return { auroc, averagePrecision, f1, camDiceBest, segDice: segDice.result().segDice, pointingGame };
+      const name = this.classes[c + 1]!;
+      return {
+        name,
+        auroc,
+        averagePrecision,
+        f1,
+        camDiceBest,
+        segDice: segDice.result().segDice,
+        pointingGame,
+      };
     });
     return { sampleF1, classes };
   }

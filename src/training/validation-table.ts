@@ -1,4 +1,4 @@
-import { className, percent } from '../evaluation/score-table.js';
+import { percent } from '../evaluation/score-table.js';
 import { type Cell, formatTable } from '../export/table.js';
 import type { ValidationScores } from './validation-scores.js';
 
@@ -14,7 +14,7 @@ export function validationTable(scores: ValidationScores): string | undefined {
   const rows = Array.from({ length: classes.length + 1 }, (_, c): Cell[] => {
     const one = classes[c - 1];
     return [
-      className(c),
+      one?.name ?? 'background',
       ...[one?.auroc, one?.averagePrecision, one?.f1].map(percent),
       ...maps.map((score) => percent(score?.iou[c])),
     ];

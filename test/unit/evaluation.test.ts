@@ -125,6 +125,7 @@ function loader(): EvalLoader {
       labels: [],
       numClasses: CLASSES,
       hasMasks: true,
+      classNames: ['cat', 'dog'],
     } as unknown as EvalLoader['dataset'],
     length: queue.length,
     position: () => ({ epoch: 0, cursor: 0 }),
@@ -180,9 +181,14 @@ describe('evaluateImages', () => {
     const all = (await evaluateImages(model, loader(), { ...options, maps: { ...maps, propagation } }))!;
     expect(all.scores.cam).toEqual(mapped.scores.cam);
     expect(all.scores.affinity).not.toBeNull();
-    const table = scoreTable(all.scores, CLASSES).split('\n');
+    const table = scoreTable(all.scores, all.classes).split('\n');
     expect(table[0]).toMatch(/^% +raw +multi-scale +CAM +affinity CAM$/);
     expect(table.at(-1)).toMatch(/^Dice, mean of images( +\d+\.\d\d){4}$/);
+    expect(table.slice(2, 5).map((line) => line.split(/ {2,}/)[0])).toEqual([
+      'IoU background',
+      'IoU cat',
+      'IoU dog',
+    ]);
     expect(table).toHaveLength(2 + CLASSES + 4);
   });
 

@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { describeFailure } from '../../src/cli/run-main.js';
+import { VOC_CLASSES } from '../../src/datasets/voc-classes.js';
 import type { NpyArray } from '../../src/io/npy.js';
 import { readNpyDict } from '../../src/io/npy-dict.js';
 import { prepare } from '../../src/prepare/cli.js';
 import { parseNameList } from '../../src/prepare/name-lists.js';
-import { objectNames, VOC_CLASSES } from '../../src/prepare/voc-annotation.js';
+import { objectNames } from '../../src/prepare/voc-annotation.js';
 import { annotationXml, writeJpeg, writeMask, writeVocKit } from './image-kits.js';
 
 const work = mkdtempSync(join(tmpdir(), 'prepare-voc-'));

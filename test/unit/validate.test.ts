@@ -16,7 +16,6 @@ const PROPAGATION = { bkgScore: 0.35, radius: 2 };
 const options: ValidateOptions = {
   device: 'cpu',
   scales: SCALES,
-  numClasses: CLASSES,
   cam: true,
   negativeMaps: true,
   bkgScore: BKG,
