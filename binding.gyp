@@ -11,7 +11,8 @@
     "include_dirs": [
       "native",
       "<!(node -p \"require('node-addon-api').include_dir\")",
-      "<!@(node scripts/libtorch.mjs include)"
+      "<!@(node scripts/libtorch.mjs include)",
+      "native/distributed/gloo_shim"
     ],
     "defines": [
       "NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED",

@@ -1,6 +1,7 @@
 // Registration only: every operation lives with its family.
 #include "autograd/autograd.h"
 #include "cam/cam_binding.h"
+#include "distributed/distributed_binding.h"
 #include "nn/wetr_binding.h"
 #include "optim/adamw.h"
 #include "system.h"
@@ -23,6 +24,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   afa::registerWeTr(m);
   afa::registerCam(m);
   afa::registerOptim(m);
+  afa::registerDistributed(m);
   return exports;
 }
 

@@ -15,6 +15,10 @@ ErrorInfo describe(std::exception_ptr error) {
     std::rethrow_exception(error);
   } catch (const ArgumentError& e) {
     return {e.code, e.what()};
+  } catch (const ReportedError& e) {
+    return e.info;
+  } catch (const c10::DistError& e) {
+    return {"ERR_DISTRIBUTED", e.what_without_backtrace()};
   } catch (const c10::OutOfMemoryError& e) {
     return {"ERR_OUT_OF_MEMORY", e.what_without_backtrace()};
   } catch (const c10::Error& e) {
@@ -36,8 +40,9 @@ Napi::Value makeTorchError(Napi::Env env, const ErrorInfo& info, const std::stri
   auto message = Napi::String::New(env, info.message);
   auto code = Napi::String::New(env, info.code);
   auto opName = Napi::String::New(env, op);
+  auto rank = info.rank ? Napi::Number::New(env, *info.rank) : env.Undefined();
   auto& errorClass = AddonData::of(env).errorClass;
-  if (!errorClass.IsEmpty()) return errorClass.New({message, code, opName});
+  if (!errorClass.IsEmpty()) return errorClass.New({message, code, opName, rank});
   auto plain = Napi::Error::New(env, info.message).Value();
   plain.Set("code", code);
   plain.Set("op", opName);

@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include <exception>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -18,8 +19,15 @@ struct ArgumentError : std::runtime_error {
 [[noreturn]] void invalidArgument(const std::string& message);
 
 struct ErrorInfo {
-  std::string code;     // ERR_INVALID_ARG, ERR_DISPOSED, ERR_OUT_OF_MEMORY, ERR_TORCH, ERR_INTERNAL
+  std::string code;     // ERR_INVALID_ARG, ERR_DISPOSED, ERR_OUT_OF_MEMORY, ERR_DISTRIBUTED, ERR_TORCH, ERR_INTERNAL
   std::string message;  // without a C++ backtrace
+  std::optional<int> rank = std::nullopt;  // the process that speaks, where there are several
+};
+
+// An error that was described where more was known of it.
+struct ReportedError : std::runtime_error {
+  explicit ReportedError(ErrorInfo info) : std::runtime_error(info.message), info(std::move(info)) {}
+  ErrorInfo info;
 };
 
 // Describes the exception being handled; call only inside a catch block or with a captured pointer.

@@ -48,6 +48,8 @@ export {
   toRgb,
 } from './datasets/sample.js';
 export { splitByIndex } from './datasets/splits.js';
+// Several processes that train one model: process groups over c10d, DistributedDataParallel.
+export * as distributed from './distributed/index.js';
 // Export: attention maps as pictures and arrays.
 export { type ExportOptions, type ExportResult, exportAttentionMaps } from './export/attention-maps.js';
 export { overlayCam } from './export/heatmap.js';
@@ -115,6 +117,7 @@ export {
   getSegLoss,
   multilabelSoftMarginLoss,
   type SegLoss,
+  type SharedBatch,
 } from './losses/index.js';
 // Scores: numbers in, numbers out.
 export * from './metrics/index.js';

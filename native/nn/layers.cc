@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "distributed/sync_batch_norm.h"
+
 namespace afa::nn {
 
 at::Tensor StateDict::parameter(const std::string& name, at::IntArrayRef shape) {
@@ -97,9 +99,11 @@ BatchNorm2d::BatchNorm2d(StateDict& state, const std::string& name, int64_t chan
 }
 
 at::Tensor BatchNorm2d::forward(const at::Tensor& x, bool training) const {
+  constexpr double kMomentum = 0.1, kEps = 1e-5;
   if (training) numBatchesTracked.add_(1);
-  return at::batch_norm(x, weight, bias, runningMean, runningVar, training, /*momentum=*/0.1, /*eps=*/1e-5,
-                        /*cudnn_enabled=*/true);
+  if (training && syncAcross)
+    return distributed::syncBatchNorm(syncAcross, x, {weight, bias, runningMean, runningVar, kMomentum, kEps});
+  return at::batch_norm(x, weight, bias, runningMean, runningVar, training, kMomentum, kEps, /*cudnn_enabled=*/true);
 }
 
 at::Tensor dropPath(const at::Tensor& x, double p, bool training) {

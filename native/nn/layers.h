@@ -2,8 +2,13 @@
 #pragma once
 #include <ATen/ATen.h>
 
+#include <memory>
 #include <string>
 #include <vector>
+
+namespace afa::distributed {
+class Group;
+}
 
 namespace afa::nn {
 
@@ -54,10 +59,12 @@ struct LayerNorm {
   double eps;
 };
 
+// Over all processes when syncAcross is set.
 struct BatchNorm2d {
   BatchNorm2d(StateDict& state, const std::string& name, int64_t channels);
   at::Tensor forward(const at::Tensor& x, bool training) const;
   at::Tensor weight, bias, runningMean, runningVar, numBatchesTracked;
+  std::shared_ptr<distributed::Group> syncAcross;
 };
 
 // Kaiming draws as torch.nn.init makes them (He et al. 2015); fan is the caller's.

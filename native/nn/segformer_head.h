@@ -12,6 +12,8 @@ class SegFormerHead {
   // [B, H_i, W_i, C_i] x 4 -> logits [B, numClasses, H_1, W_1]
   at::Tensor forward(const std::array<at::Tensor, 4>& stages, bool training) const;
 
+  void syncBatchNorm(std::shared_ptr<distributed::Group> group) { norm_.syncAcross = std::move(group); }
+
  private:
   int64_t embeddingDim_;
   double dropout_;

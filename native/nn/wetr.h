@@ -37,6 +37,8 @@ class WeTr {
   std::vector<at::Tensor> features(const at::Tensor& image) const;
   WeTrOutput forward(const at::Tensor& image, const WeTrWanted& wanted) const;
   void to(at::Device device);
+  // From now on the head normalises over the batches of all processes of the group.
+  void syncBatchNorm(std::shared_ptr<distributed::Group> group) { decoder_.syncBatchNorm(std::move(group)); }
 
   const StateDict& state() const { return state_; }
   bool training = true;

@@ -91,7 +91,7 @@ export class WeTr {
     this.#state = named(native.wetrStateNames(this.#handle), native.wetrState(this.#handle));
   }
 
-  /** @internal For src/cam, which runs the model inside the addon. */
+  /** @internal For src/cam and src/distributed, which work on the model inside the addon. */
   get handle(): WeTrHandle {
     return this.#handle;
   }
@@ -162,6 +162,17 @@ export class WeTr {
       else groups[name.startsWith('decoder.') ? 'decoder' : 'classifier'].push(tensor);
     }
     return groups;
+  }
+
+  /** The parameters with requiresGrad that these outputs depend on: those that backward() gives a gradient. */
+  trainableFor({ cls = false, seg = false, affinity = false }: Wanted): Map<string, Tensor> {
+    const reached = ([name, tensor]: [string, Tensor]) => {
+      if (!tensor.requiresGrad) return false;
+      if (name.startsWith('decoder.')) return seg;
+      if (name.startsWith('attn_proj.')) return affinity;
+      return name.startsWith('classifier.') ? cls : true;
+    };
+    return new Map([...this.#parameters].filter(reached));
   }
 
   /** Parameters and buffers by name, in PyTorch's order. The tensors are the model's own. */

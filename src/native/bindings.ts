@@ -4,6 +4,8 @@ declare const kind: unique symbol;
 /** A native object: opaque, made and checked by the addon. */
 export type TensorHandle = { readonly [kind]: 'tensor' };
 export type WeTrHandle = { readonly [kind]: 'wetr' };
+export type GroupHandle = { readonly [kind]: 'processGroup' };
+export type ReducerHandle = { readonly [kind]: 'gradientReducer' };
 
 /** A tensor, or a number that takes part in type promotion as Python's numbers do. */
 export type Operand = TensorHandle | number;
@@ -236,6 +238,45 @@ export interface Bindings {
     weightDecay: number,
     eps: number,
   ): void;
+
+  backendAvailable(backend: string): boolean;
+  init(
+    backend: string,
+    host: string,
+    port: number,
+    isServer: boolean,
+    prefix: string,
+    rank: number,
+    worldSize: number,
+    timeout: number,
+  ): Promise<GroupHandle>;
+  /** Null on a rank that is no member. */
+  newGroup(group: GroupHandle, ranks: Ints): Promise<GroupHandle | null>;
+  destroyGroup(group: GroupHandle): Promise<void>;
+  groupRank(group: GroupHandle): number;
+  groupRanks(group: GroupHandle): number[];
+  allReduce(group: GroupHandle, tensor: TensorHandle, reduction: string): Promise<TensorHandle>;
+  broadcast(group: GroupHandle, tensor: TensorHandle, source: number): Promise<TensorHandle>;
+  allGather(group: GroupHandle, tensor: TensorHandle): Promise<TensorHandle[]>;
+  reduceScatter(group: GroupHandle, tensor: TensorHandle, reduction: string): Promise<TensorHandle>;
+  barrier(group: GroupHandle): Promise<void>;
+  monitoredBarrier(group: GroupHandle, timeout: number): Promise<void>;
+  /** Overwrites the tensors with rank 0's. */
+  broadcastInto(group: GroupHandle, tensors: readonly TensorHandle[]): Promise<void>;
+  /** Sums over the ranks, waiting: for use amid a training step. */
+  sumNow(group: GroupHandle, tensor: TensorHandle): TensorHandle;
+  reducerCreate(
+    group: GroupHandle,
+    parameters: readonly TensorHandle[],
+    names: readonly string[],
+    bucketBytes: number,
+    firstBucketBytes: number,
+  ): ReducerHandle;
+  reducerBackward(reducer: ReducerHandle, loss: TensorHandle): void;
+  reducerBucketCount(reducer: ReducerHandle): number;
+  reducerDispose(reducer: ReducerHandle): void;
+  /** Null gives BatchNorm back to this process alone. */
+  syncBatchNorm(model: WeTrHandle, group: GroupHandle | null): void;
 }
 
 export interface BuildInfo {

@@ -3,7 +3,16 @@ import { fileURLToPath } from 'node:url';
 import type { Bindings } from './bindings.js';
 import { TorchError } from './torch-error.js';
 
-export type { Bindings, BuildInfo, DenseCrf, Operand, TensorHandle, WeTrHandle } from './bindings.js';
+export type {
+  Bindings,
+  BuildInfo,
+  DenseCrf,
+  GroupHandle,
+  Operand,
+  ReducerHandle,
+  TensorHandle,
+  WeTrHandle,
+} from './bindings.js';
 export { TorchError } from './torch-error.js';
 
 const packageRoot = fileURLToPath(new URL('../../', import.meta.url));

@@ -2,10 +2,11 @@ import { affinityLabel } from '../cam/affinity.js';
 import { getDownSize } from '../cam/down-size.js';
 import { type PipelineOptions, type PixelLabels, pixelLabels } from '../cam/pipeline.js';
 import { radiusMask } from '../cam/radius-mask.js';
+import type { Ddp } from '../distributed/ddp.js';
 import type { Picture } from '../export/grid.js';
 import type { Batch } from '../loading/batch.js';
 import { getAffLoss, getSegLoss, multilabelSoftMarginLoss } from '../losses/index.js';
-import type { WeTr } from '../models/wetr.js';
+import type { Wanted, WeTr } from '../models/wetr.js';
 import type { PolyWarmupAdamW } from '../optim/poly-warmup-adamw.js';
 import { type Device, noGrad, scope, Tensor } from '../tensor/index.js';
 import { stepPictures } from './pictures.js';
@@ -23,6 +24,8 @@ export interface StepOptions extends PipelineOptions {
   stride: number;
   /** Most images in the pictures of a logged step; 0 or absent: no pictures. */
   pictures?: number;
+  /** Trains together with other processes, each with a share of the batch. */
+  ddp?: Ddp;
 }
 
 /** One step as numbers. Losses that a phase does not have are 0. */
@@ -47,7 +50,16 @@ export interface StepResult {
   nonFinite?: 'loss' | 'gradient' | undefined;
 }
 
-const NOTHING = { segLoss: 0, affLoss: 0, posCount: 0, negCount: 0, foreground: 0, background: 0 };
+const NOTHING = {
+  loss: 0,
+  clsLoss: 0,
+  segLoss: 0,
+  affLoss: 0,
+  posCount: 0,
+  negCount: 0,
+  foreground: 0,
+  background: 0,
+};
 
 function camLabels(
   model: WeTr,
@@ -76,8 +88,8 @@ function pixelLosses(seg: Tensor, affinity: Tensor, pixels: PixelLabels, batch: 
   const logits = seg.interpolate(size);
   return {
     logits,
-    seg: getSegLoss(logits, pixels.refined, ignoreIndex),
-    aff: getAffLoss(affinity, affinityLabel(pixels.affinity, grid, near, ignoreIndex)),
+    seg: getSegLoss(logits, pixels.refined, ignoreIndex, options.ddp),
+    aff: getAffLoss(affinity, affinityLabel(pixels.affinity, grid, near, ignoreIndex), options.ddp),
   };
 }
 
@@ -88,10 +100,22 @@ function statisticsOf(model: WeTr): [own: Tensor, before: Tensor][] {
   return buffers.map(([, own]) => [own, own.clone()]);
 }
 
-/** Backward and AdamW; a gradient that is not finite updates nothing. */
-function update(loss: Tensor, optimizer: PolyWarmupAdamW): 'gradient' | undefined {
+/** Losses that are parts of a shared batch's become those of the whole batch. */
+function averageLosses(result: Record<(typeof LOSSES)[number], number>, ddp: Ddp): void {
+  const means = ddp.mean(LOSSES.map((name) => result[name]));
+  for (const [i, name] of LOSSES.entries()) result[name] = means[i]!;
+}
+
+const LOSSES = ['loss', 'clsLoss', 'segLoss', 'affLoss'] as const;
+
+/**
+ * Backward and AdamW; a gradient that is not finite updates nothing. Averaged gradients are the same on all ranks.
+ * @param learnt the outputs that the loss is made of
+ */
+function update(loss: Tensor, learnt: Wanted, optimizer: PolyWarmupAdamW, ddp?: Ddp): 'gradient' | undefined {
   optimizer.zeroGrad();
-  loss.backward();
+  if (ddp) ddp.backward(loss, learnt);
+  else loss.backward();
   if (!optimizer.gradientsAreFinite()) return 'gradient';
   optimizer.step();
   return undefined;
@@ -112,7 +136,7 @@ export function trainStep(
   logged = false,
 ): StepResult {
   return scope(() => {
-    const { device, weights } = options;
+    const { device, weights, ddp } = options;
     const onDevice = (tensor: Tensor) => (device === 'cpu' ? tensor : tensor.to({ device }));
     const count = batch.names.length;
     const images = onDevice(Tensor.from(batch.images, [count, 3, batch.height, batch.width]));
@@ -123,10 +147,10 @@ export function trainStep(
     const statistics = phase === 'cls' ? [] : statisticsOf(model);
     const pixels =
       phase === 'cls' ? undefined : camLabels(model, images, labels, batch, phase, options, show);
+    const learnt = { cls: true, seg: pixels !== undefined, affinity: pixels !== undefined };
     const out = model.forward(images, {
-      cls: true,
-      seg: pixels !== undefined,
-      affinity: pixels !== undefined || show,
+      ...learnt,
+      affinity: learnt.affinity || show,
       attention: show,
       segDetach: options.segDetach,
     });
@@ -153,13 +177,15 @@ export function trainStep(
           .item();
       logits = head.logits;
     }
-    const total = loss.item();
-    const nonFinite = Number.isFinite(total) ? update(loss, optimizer) : 'loss';
+    result.loss = loss.item();
+    // One decision for all processes: a NaN on one of them is a NaN in the mean.
+    if (ddp) averageLosses(result, ddp);
+    const nonFinite = Number.isFinite(result.loss) ? update(loss, learnt, optimizer, ddp) : 'loss';
     // One NaN would stay in them for ever, and with it in every segmentation.
     if (nonFinite) for (const [own, before] of statistics) own.copy_(before);
     const pictures = show
       ? noGrad(() => scope(() => stepPictures({ images, out, pixels, logits }, shown)))
       : undefined;
-    return { ...result, loss: total, segAgreement, nonFinite, pictures };
+    return { ...result, segAgreement, nonFinite, pictures };
   });
 }

@@ -1,0 +1,192 @@
+#include "distributed/collectives.h"
+
+#include <torch/csrc/distributed/c10d/comm.hpp>
+
+#include "convert.h"
+#include "distributed/pending.h"
+
+namespace afa::distributed {
+
+namespace {
+
+// How many bytes of parameters one broadcast takes together, as PyTorch's DDP has it.
+constexpr size_t kCoalescedBytes = 250 << 20;
+
+struct Reduction {
+  c10d::ReduceOp op;
+  bool mean;
+};
+
+// gloo has no mean: it is the sum, divided afterwards.
+Reduction reductionOf(const std::string& name, const at::Tensor& tensor, const std::string& op) {
+  const auto dtype = tensor.scalar_type();
+  if (dtype == at::kBool || dtype == at::kShort)
+    invalidArgument("Expected a float, int64, int32, int8 or uint8 tensor for " + op + "() but received one of dtype " +
+                    c10::toString(dtype) + "; convert it first");
+  if (name == "sum") return {c10d::ReduceOp::SUM, false};
+  if (name == "max") return {c10d::ReduceOp::MAX, false};
+  if (name == "min") return {c10d::ReduceOp::MIN, false};
+  if (name != "mean")
+    invalidArgument("Expected 'sum', 'mean', 'max' or 'min' for argument 'reduction' of " + op + "() but received '" +
+                    name + "'");
+  if (!tensor.is_floating_point())
+    invalidArgument("Expected a tensor of floats for the mean of " + op + "() but received one of dtype " +
+                    c10::toString(dtype) + "; take the sum, or convert it first");
+  return {c10d::ReduceOp::SUM, true};
+}
+
+// A copy of its own that c10d may write to.
+at::Tensor ownCopy(const at::Tensor& tensor) {
+  return tensor.detach().clone(at::MemoryFormat::Contiguous);
+}
+
+// Moving knows no dtype: c10d lacks some of ours, but every tensor is bytes.
+at::Tensor asBytes(const at::Tensor& contiguous) { return contiguous.reshape({-1}).view(at::kByte); }
+
+// CUDA work is enqueued, not finished, when its promise settles: later work of this device waits for it.
+c10::intrusive_ptr<c10d::Work> ordered(c10::intrusive_ptr<c10d::Work> work, const at::Tensor& tensor) {
+  if (tensor.is_cuda()) work->wait();
+  return work;
+}
+
+Settle nothing() {
+  return [](Napi::Env env) { return env.Undefined(); };
+}
+
+}  // namespace
+
+void checkUsable(const Group& group, const char* op) {
+  if (group.destroyed)
+    throw ArgumentError("ERR_DISPOSED", std::string("The process group of ") + op + "() was already destroyed");
+}
+
+Napi::Value allReduce(Napi::Env env, GroupPtr group, at::Tensor tensor, std::string reduction) {
+  checkUsable(*group, "allReduce");
+  const auto [op, mean] = reductionOf(reduction, tensor, "allReduce");
+  group->backendFor(tensor.device(), "allReduce");
+  auto result = ownCopy(tensor);
+  c10d::AllreduceOptions options;
+  options.reduceOp = op;
+  return promise(
+      env, "allReduce", group->speaker(),
+      [group, result, options]() -> c10::intrusive_ptr<c10d::Work> {
+        if (result.numel() == 0) return nullptr;
+        std::vector<at::Tensor> tensors{result};
+        return ordered(group->backendFor(result.device(), "allReduce")->allreduce(tensors, options), result);
+      },
+      [group, result, mean](Napi::Env env) -> Napi::Value {
+        return toJs(env, mean ? result.div_(group->size) : result);
+      });
+}
+
+Napi::Value broadcast(Napi::Env env, GroupPtr group, at::Tensor tensor, int64_t source) {
+  checkUsable(*group, "broadcast");
+  if (source < 0 || source >= group->size)
+    invalidArgument("Expected a rank from 0 to " + std::to_string(group->size - 1) +
+                    " for argument 'source' of broadcast() but received " + std::to_string(source));
+  group->backendFor(tensor.device(), "broadcast");
+  auto result = ownCopy(tensor);
+  c10d::BroadcastOptions options;
+  options.rootRank = source;
+  return promise(
+      env, "broadcast", group->speaker(),
+      [group, result, options]() -> c10::intrusive_ptr<c10d::Work> {
+        if (result.numel() == 0) return nullptr;
+        std::vector<at::Tensor> tensors{asBytes(result)};
+        return ordered(group->backendFor(result.device(), "broadcast")->broadcast(tensors, options), result);
+      },
+      [result](Napi::Env env) { return toJs(env, result); });
+}
+
+Napi::Value allGather(Napi::Env env, GroupPtr group, at::Tensor tensor) {
+  checkUsable(*group, "allGather");
+  group->backendFor(tensor.device(), "allGather");
+  auto input = ownCopy(tensor);
+  std::vector<at::Tensor> results;
+  for (int r = 0; r < group->size; ++r) results.push_back(at::empty_like(input));
+  return promise(
+      env, "allGather", group->speaker(),
+      [group, input, results]() -> c10::intrusive_ptr<c10d::Work> {
+        if (input.numel() == 0) return nullptr;
+        std::vector<std::vector<at::Tensor>> outputs(1);
+        for (const auto& result : results) outputs[0].push_back(asBytes(result));
+        std::vector<at::Tensor> inputs{asBytes(input)};
+        return ordered(group->backendFor(input.device(), "allGather")->allgather(outputs, inputs), input);
+      },
+      [results](Napi::Env env) { return toJs(env, results); });
+}
+
+Napi::Value reduceScatter(Napi::Env env, GroupPtr group, at::Tensor tensor, std::string reduction) {
+  checkUsable(*group, "reduceScatter");
+  const auto [op, mean] = reductionOf(reduction, tensor, "reduceScatter");
+  group->backendFor(tensor.device(), "reduceScatter");
+  if (tensor.dim() == 0 || tensor.size(0) % group->size != 0)
+    invalidArgument("Expected a tensor whose first dimension is a multiple of the " + std::to_string(group->size) +
+                    " ranks for reduceScatter() but received shape " + c10::str(tensor.sizes()));
+  auto input = ownCopy(tensor);
+  auto shape = tensor.sizes().vec();
+  shape[0] /= group->size;
+  auto result = at::empty(shape, input.options());
+  c10d::ReduceScatterOptions options;
+  options.reduceOp = op;
+  return promise(
+      env, "reduceScatter", group->speaker(),
+      [group, input, result, options]() -> c10::intrusive_ptr<c10d::Work> {
+        if (result.numel() == 0) return nullptr;
+        at::Tensor out = result, in = input;
+        // gloo's work has no future here: it is awaited on the issuing thread.
+        group->backendFor(in.device(), "reduceScatter")->_reduce_scatter_base(out, in, options)->wait();
+        return nullptr;
+      },
+      [group, input, result, mean](Napi::Env env) -> Napi::Value {
+        return toJs(env, mean ? result.div_(group->size) : result);
+      });
+}
+
+Napi::Value barrier(Napi::Env env, GroupPtr group) {
+  checkUsable(*group, "barrier");
+  c10d::BarrierOptions options;
+  options.timeout = group->timeout;
+  return promise(
+      env, "barrier", group->speaker(),
+      [group, options] { return group->backendFor(at::kCPU, "barrier")->barrier(options); }, nothing());
+}
+
+Napi::Value monitoredBarrier(Napi::Env env, GroupPtr group, double timeoutMs) {
+  checkUsable(*group, "monitoredBarrier");
+  c10d::BarrierOptions options;
+  options.timeout = std::chrono::milliseconds(static_cast<int64_t>(timeoutMs));
+  return promise(
+      env, "monitoredBarrier", group->speaker(),
+      [group, options]() -> c10::intrusive_ptr<c10d::Work> {
+        group->backendFor(at::kCPU, "monitoredBarrier")->monitoredBarrier(options, /*waitAllRanks=*/true);
+        return nullptr;
+      },
+      nothing());
+}
+
+Napi::Value broadcastInto(Napi::Env env, GroupPtr group, std::vector<at::Tensor> tensors) {
+  checkUsable(*group, "broadcastInto");
+  for (auto& tensor : tensors) tensor = tensor.detach();
+  return promise(
+      env, "broadcastInto", group->speaker(),
+      [group, tensors]() -> c10::intrusive_ptr<c10d::Work> {
+        c10d::broadcast_coalesced(group->c10dGroup(), tensors, kCoalescedBytes, /*rank=*/0);
+        return nullptr;
+      },
+      nothing());
+}
+
+at::Tensor sumNow(const Group& group, const at::Tensor& tensor, const std::string& op) {
+  checkUsable(group, op.c_str());
+  reductionOf("sum", tensor, op);
+  auto result = ownCopy(tensor);
+  awaitNow(group.speaker(), [&] {
+    at::NoGradGuard guard;
+    std::vector<at::Tensor> tensors{result};
+    group.backendFor(result.device(), op)->allreduce(tensors)->wait();
+  });
+  return result;
+}
+
+}  // namespace afa::distributed

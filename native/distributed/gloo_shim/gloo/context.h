@@ -1,0 +1,24 @@
+// PyTorch's wheels ship c10d's ProcessGroupGloo.hpp without the gloo headers that it includes. c10d holds gloo's
+// objects through pointers only, so their names suffice here: libtorch alone makes and uses them.
+// Where a libtorch does bring gloo's own headers, those are found first.
+#pragma once
+#include <chrono>
+
+namespace gloo {
+
+class Context {
+ public:
+  void setTimeout(std::chrono::milliseconds timeout);
+};
+
+namespace transport {
+
+class Device;
+
+class UnboundBuffer {
+ public:
+  virtual ~UnboundBuffer();
+};
+
+}  // namespace transport
+}  // namespace gloo

@@ -1,0 +1,11 @@
+export { Ddp, type DdpOptions } from './ddp.js';
+export { ModelMismatch } from './model-agreement.js';
+export {
+  type Backend,
+  DEFAULT_TIMEOUT,
+  type InitOptions,
+  init,
+  isAvailable,
+  ProcessGroup,
+  type Reduction,
+} from './process-group.js';
