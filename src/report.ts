@@ -1,13 +1,23 @@
 #!/usr/bin/env node
+/** node dist/report.js: the report of a finished run, on its validation split or on another. */
 import { loadCommandConfig } from './cli/load-config.js';
-/** node dist/report.js: the report of a finished run. */
 import { readReportArguments } from './cli/report-options.js';
 import { runMain } from './cli/run-main.js';
 import { writeReport } from './report/report.js';
+import { scoreSplit } from './report/score-split.js';
+import { getDevice } from './training/device.js';
+import { setupLogger } from './training/logging.js';
 
 await runMain(async () => {
   const args = readReportArguments(process.argv.slice(2));
   const { config } = await loadCommandConfig(args.config);
-  const path = await writeReport(config, { output: args.output, mapsDir: args.maps_dir });
-  process.stdout.write(`${path}\n`);
+  const { split = config.val.split, output, maps_dir: mapsDir } = args;
+  const log = setupLogger(undefined, { verbose: args.verbose });
+  if (
+    split !== config.val.split &&
+    !(await scoreSplit(config, split, { device: getDevice(args.device), log }))
+  )
+    return 130;
+  process.stdout.write(`${await writeReport(config, { split, output, mapsDir })}\n`);
+  return 0;
 });

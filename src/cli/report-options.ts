@@ -9,6 +9,9 @@ export interface ReportArguments {
   config: ConfigRequest;
   output?: string;
   maps_dir?: string;
+  /** Another split than the validation's. */
+  split?: string;
+  device?: shared.DeviceName;
   verbose: boolean;
 }
 
@@ -18,6 +21,10 @@ const CONFIG_OPTIONS: readonly shared.ConfigOption[] = [
 
 const EXAMPLES = [
   ['the report of a run', 'node dist/report.js --dataset lasc'],
+  [
+    'held-out data, at the thresholds that validation chose',
+    'node dist/report.js --dataset lasc --split test',
+  ],
   ['of another run, by its own configuration', 'node dist/report.js --config work_dir_lasc/config.yaml'],
 ] as const;
 
@@ -29,8 +36,22 @@ export function reportCommand(): Command {
   );
   return shared
     .addConfigOptions(command, CONFIG_OPTIONS)
-    .option('--output <file>', 'where to write it (default: {work_dir}/report.html)')
-    .option('--maps_dir <folder>', 'heatmaps to show (default: {work_dir}/attention_maps)');
+    .option(
+      '--split <name>',
+      'score this split first, with best.pth (default: the validation, as it was scored)',
+    )
+    .addOption(
+      shared.choiceOption(
+        '--device <cpu|cuda|mps>',
+        'where to compute, with --split (default: the best there is)',
+        shared.DEVICES,
+      ),
+    )
+    .option(
+      '--output <file>',
+      'where to write it (default: report.html in the work directory, or in its folder of the split)',
+    )
+    .option('--maps_dir <folder>', 'heatmaps to show (default: those of the run or split)');
 }
 
 interface ParsedOptions extends shared.ConfigSelection, Partial<Omit<ReportArguments, 'config'>> {}
@@ -38,6 +59,6 @@ interface ParsedOptions extends shared.ConfigSelection, Partial<Omit<ReportArgum
 /** @throws {UsageError | CommanderError} for arguments that cannot be right; `runMain` words both. */
 export function readReportArguments(argv: readonly string[]): ReportArguments {
   const options = parseArguments<ParsedOptions>(reportCommand(), argv);
-  const { output, maps_dir, verbose = false } = options;
-  return { config: shared.configRequest(options, CONFIG_OPTIONS), output, maps_dir, verbose };
+  const { output, maps_dir, split, device, verbose = false } = options;
+  return { config: shared.configRequest(options, CONFIG_OPTIONS), output, maps_dir, split, device, verbose };
 }

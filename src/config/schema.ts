@@ -97,6 +97,11 @@ const dataset = {
   intensity_jitter: num(0, 0.9)
     .default(0)
     .describe('Training intensities are scaled by a random factor from 1 - this to 1 + this. 0: never.'),
+  spacing: pair(num(0, undefined, true), 'two distances in mm [between rows, between columns]')
+    .optional()
+    .describe(
+      'Pixel size for distances in mm. Default: of each patient, from the dataset.json of prepare nifti.',
+    ),
   ignore_index: int(0, 255).default(255).describe('Label value that no loss or score counts.'),
   bad_data: oneOf(['stop', 'skip'])
     .default('stop')

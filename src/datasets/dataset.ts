@@ -1,5 +1,6 @@
 import type { Config } from '../config/schema.js';
 import type { Mask, PixelImage, Sample } from './sample.js';
+import type { PixelSpacing } from './spacing.js';
 
 /** Reports something that the user should know and that stops nothing. `key` names the kind, to say it once. */
 export type Warn = (key: string, message: string) => void;
@@ -32,6 +33,8 @@ export interface Dataset {
   readonly patients?: readonly (string | undefined)[];
   /** Multi-hot image-level label of sample `index`, [numClasses - 1]. */
   label(index: number): Uint8Array;
+  /** Millimetres between rows and between columns of each sample, where known; masks have them too. */
+  readonly spacings?: readonly (PixelSpacing | undefined)[];
   /** The file of sample `index`, where it has one of its own. */
   imagePath?(index: number): string;
   readImage(index: number): PixelImage | Promise<PixelImage>;

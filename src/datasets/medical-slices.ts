@@ -13,6 +13,7 @@ import { registerDataset } from './register.js';
 import { MASK_IGNORE, type Mask, type PixelImage, type RgbImage, type Sample, toRgb } from './sample.js';
 import { selectSplit } from './select-split.js';
 import { EXTENSION, listMasks, listSlices, loadClsLabelsFromFilenames, OWN_DATA } from './slice-files.js';
+import { type PixelSpacing, readSpacings } from './spacing.js';
 
 export { loadClsLabelsFromFilenames, loadSliceList } from './slice-files.js';
 
@@ -39,6 +40,8 @@ export interface MedicalSliceOptions {
   masksDir?: string;
   /** How stored values become 0..255. Default `raw`: they are taken to be on that scale. */
   intensity?: IntensityRule;
+  /** Pixel size in mm. Default: as the `dataset.json` of `prepare nifti` beside `rootDir` says, if it is there. */
+  spacing?: PixelSpacing | undefined;
   /** Mask value that means "ignored", besides 255. */
   ignoreIndex?: number;
   /** What to do when there are no slices. */
@@ -52,6 +55,7 @@ export class MedicalSliceDataset implements Dataset {
   readonly numClasses: number;
   readonly hasMasks: boolean;
   readonly patients: readonly (string | undefined)[];
+  readonly spacings: readonly (PixelSpacing | undefined)[];
   readonly rootDir: string;
   readonly #masksDir: string;
   readonly #ignoreIndex: number;
@@ -73,6 +77,7 @@ export class MedicalSliceDataset implements Dataset {
     this.numClasses = numClasses;
     this.names = selectSplit(names, (name) => all!.get(name)!.includes(1), split, rules, rootDir);
     this.patients = patientsOf(this.names, patientPattern);
+    this.spacings = this.#spacings(options.spacing);
     const files = this.names.map((name) => name + EXTENSION);
     this.#labels = labels(files);
     this.#masksDir = options.masksDir ?? join(dirname(rootDir), 'masks');
@@ -81,6 +86,11 @@ export class MedicalSliceDataset implements Dataset {
     this.#warn = options.warn ?? ignoreWarning;
     this.#masks = listMasks(this.#masksDir, slices, rootDir);
     this.hasMasks = files.some((name) => this.#masks.has(name));
+  }
+
+  #spacings(all: PixelSpacing | undefined): (PixelSpacing | undefined)[] {
+    const known = all ? undefined : readSpacings(join(dirname(this.rootDir), 'dataset.json'));
+    return this.patients.map((patient) => all ?? known!.get(patient ?? ''));
   }
 
   get length(): number {
@@ -203,6 +213,7 @@ export function registerMedicalDataset(dataset: MedicalDataset): void {
         numClasses: config.num_classes,
         ignoreIndex: config.ignore_index,
         intensity: config.intensity,
+        spacing: config.spacing,
         remedy: remedy?.(config.root_dir),
         warn,
       }),

@@ -18,7 +18,9 @@ export interface DatasetInfo {
   leftOut: readonly DataFault[];
   missingMasks: readonly DataFault[];
   /** Whose image each is, where names tell it. */
-  patients?: readonly (string | undefined)[] | undefined;
+  patients?: Dataset['patients'];
+  /** Size of its pixels, mm, where known. */
+  spacings?: Dataset['spacings'];
 }
 
 export interface LoaderOptions {
@@ -187,9 +189,18 @@ export class PrefetchingLoader implements EvalLoader {
 }
 
 function describeDataset(dataset: Dataset): DatasetInfo {
-  const { names, numClasses, classNames, hasMasks, patients, leftOut = [], missingMasks = [] } = dataset;
+  const {
+    names,
+    numClasses,
+    classNames,
+    hasMasks,
+    patients,
+    spacings,
+    leftOut = [],
+    missingMasks = [],
+  } = dataset;
   const labels = names.map((_, index) => dataset.label(index));
-  const known = { names, labels, numClasses, hasMasks, patients, leftOut, missingMasks };
+  const known = { names, labels, numClasses, hasMasks, patients, spacings, leftOut, missingMasks };
   return classNames ? { ...known, classNames } : known;
 }
 

@@ -1,24 +1,27 @@
-/** report.html of a work directory: from what training left there, without a model. */
+/** report.html of a run: from what training, or `scoreSplit`, left in its work directory. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageError } from '../config/errors.js';
 import type { Config } from '../config/schema.js';
 import { workDirPaths } from '../config/work-dir.js';
 import { getDataset } from '../datasets/registry.js';
-import { leakage } from '../datasets/split-report.js';
+import { describeSplits, leakage } from '../datasets/split-report.js';
 import { writeFileAtomic } from '../io/atomic.js';
-import { caseRows, patientRows } from '../metrics/index.js';
-import { evaluateValidation, readCases } from '../training/cases.js';
+import { caseRows, type EvaluatedCase, patientRows } from '../metrics/index.js';
+import { evaluateSplit, readCases } from '../training/cases.js';
 import type { Summary } from '../training/summary.js';
 import { buildGallery } from './build-gallery.js';
 import { reportPage } from './page.js';
+import { frozenThresholds, splitPaths } from './score-split.js';
 import type { MetricsLine } from './sections/curves.js';
 import type { RunFacts } from './sections/facts.js';
 
 export interface ReportOptions {
-  /** Default: report.html in the work directory. */
+  /** A split that `scoreSplit` has scored. Default: the validation's, as training scored it. */
+  split?: string;
+  /** Default: report.html in the work directory, or in the split's folder there. */
   output?: string;
-  /** Where the heatmaps lie. Default: those of the work directory. */
+  /** Where the heatmaps lie. Default: those of the run, or of the split. */
   mapsDir?: string;
 }
 
@@ -28,29 +31,61 @@ export interface ReportOptions {
  * @throws UsageError when the work directory does not hold a finished run
  */
 export async function writeReport(config: Config, options: ReportOptions = {}): Promise<string> {
+  const { seed } = config.train;
   const paths = workDirPaths(config);
   const summary = readSummary(paths.summary);
-  const { cases, split, iteration } = readCases(paths.cases);
-  if (iteration !== summary.bestIteration)
-    throw new UsageError(
-      `Expected the cases of iteration ${summary.bestIteration}, which ${paths.summary} tells of, but ${paths.cases} holds ` +
-        `those of iteration ${iteration}: the run has gone on since. Let it end, or go on with --resume.`,
-    );
-  const evaluation = evaluateValidation(cases, config.train.seed);
-  const rows = caseRows(cases, evaluation);
-  const dataset = getDataset(config.dataset.name).open(config.dataset, split, () => {});
-  const mapsDir = options.mapsDir ?? paths.attentionMaps;
+  const chosen = readCases(paths.cases);
+  requireSameRun(chosen.iteration, summary, paths);
+  const validation = evaluateSplit(chosen.cases, seed);
+  const isOther = options.split !== undefined && options.split !== chosen.split;
+  const own = isOther ? splitPaths(config, options.split!) : undefined;
+  const { cases, split } = own ? readCases(own.cases) : chosen;
+  const evaluation = own ? evaluateSplit(cases, seed, frozenThresholds(validation)) : validation;
+
+  const open = (name: string) => getDataset(config.dataset.name).open(config.dataset, name, () => {});
+  const dataset = open(split);
+  const leaks = own ? describeSplits(open(config.train.split), dataset) : summary.splits;
+  const warnings = [leakage(leaks) ?? [], own ? overlap(cases, chosen.cases) : []].flat();
   const page = reportPage({
-    facts: factsOf(summary, split, iteration),
+    facts: factsOf(summary, split, warnings),
     configYaml: existsSync(paths.config) ? readFileSync(paths.config, 'utf8') : '',
     history: readHistory(paths.metrics),
     evaluation,
     patients: patientRows(cases, evaluation),
-    gallery: await buildGallery(dataset, rows, mapsDir, config.train.seed),
+    gallery: await buildGallery(
+      dataset,
+      caseRows(cases, evaluation),
+      options.mapsDir ?? own?.maps ?? paths.attentionMaps,
+      seed,
+    ),
   });
-  const output = options.output ?? join(paths.root, 'report.html');
+  const output = options.output ?? own?.report ?? join(paths.root, 'report.html');
   writeFileAtomic(output, page);
   return output;
+}
+
+function requireSameRun(
+  iteration: number,
+  summary: Summary,
+  paths: { summary: string; cases: string },
+): void {
+  if (iteration === summary.bestIteration) return;
+  throw new UsageError(
+    `Expected the cases of iteration ${summary.bestIteration}, which ${paths.summary} tells of, but ${paths.cases} holds ` +
+      `those of iteration ${iteration}: the run has gone on since. Let it end, or go on with --resume.`,
+  );
+}
+
+/** Images that have chosen checkpoint and threshold are no test: an index split's `test` contains its `val`. */
+function overlap(cases: readonly EvaluatedCase[], chosen: readonly EvaluatedCase[]): string[] {
+  const names = new Set(chosen.map(({ name }) => name));
+  const shared = cases.filter(({ name }) => names.has(name)).length;
+  return shared === 0
+    ? []
+    : [
+        `${shared} of these ${cases.length} images were also used to choose checkpoint and thresholds: ` +
+          'scores on them are too good. Set dataset.split: {by: patient} with a test share, or another split.',
+      ];
 }
 
 function readSummary(path: string): Summary {
@@ -79,15 +114,14 @@ function readHistory(path: string): MetricsLine[] {
     });
 }
 
-function factsOf(summary: Summary, split: string, iteration: number): RunFacts {
+function factsOf(summary: Summary, split: string, warnings: readonly string[]): RunFacts {
   const { splits, bestMetric, skippedSteps, emptySteps, versions } = summary;
   const { train, val } = splits;
   const people = (patients: number | null) => (patients === null ? '' : ` of ${patients} patients`);
-  const leak = leakage(splits);
   return {
     dataset: summary.dataset,
     backbone: summary.backbone,
-    checkpoint: `best.pth (iteration ${iteration} of ${summary.iterations})`,
+    checkpoint: `best.pth (iteration ${summary.bestIteration} of ${summary.iterations})`,
     split,
     rows: [
       [
@@ -114,6 +148,6 @@ function factsOf(summary: Summary, split: string, iteration: number): RunFacts {
           .join(', '),
       ],
     ],
-    warnings: leak ? [leak] : [],
+    warnings,
   };
 }

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { UsageError } from '../config/errors.js';
 import type { Mask } from '../datasets/sample.js';
+import type { PixelSpacing } from '../datasets/spacing.js';
 import { writeFileAtomic } from '../io/atomic.js';
 import type { Batch } from '../loading/batch.js';
 import type { DatasetInfo } from '../loading/loader.js';
@@ -29,11 +30,13 @@ export interface CasePixels {
 
 /** Collects the cases of one pass. */
 export class CaseCollector {
-  readonly cases: EvaluatedCase[] = [];
-  readonly #patients: ReadonlyMap<string, string | undefined>;
+  readonly cases: SavedCase[] = [];
+  readonly #index: ReadonlyMap<string, number>;
+  readonly #dataset: Pick<DatasetInfo, 'names' | 'patients' | 'spacings'>;
 
-  constructor({ names, patients }: Pick<DatasetInfo, 'names' | 'patients'>) {
-    this.#patients = new Map(names.map((name, i) => [name, patients?.[i]]));
+  constructor(dataset: Pick<DatasetInfo, 'names' | 'patients' | 'spacings'>) {
+    this.#dataset = dataset;
+    this.#index = new Map(dataset.names.map((name, i) => [name, i]));
   }
 
   /** @param probabilities [B, C] @param pixels absent where no map was computed */
@@ -41,14 +44,17 @@ export class CaseCollector {
     const classes = batch.labels.length / batch.names.length;
     for (const [i, name] of batch.names.entries()) {
       const row = (values: Float32Array) => [...values.subarray(i * classes, (i + 1) * classes)];
-      const patient = this.#patients.get(name);
+      const at = this.#index.get(name) ?? -1;
+      const patient = this.#dataset.patients?.[at];
+      const spacing = this.#dataset.spacings?.[at];
       const mask = batch.masks?.[i];
       this.cases.push({
         name,
         ...(patient !== undefined && { patient }),
+        ...(spacing && { spacing }),
         labels: row(batch.labels),
         scores: row(probabilities),
-        ...(mask && pixels && { localisation: measured(mask, i, row(batch.labels), pixels) }),
+        ...(mask && pixels && { localisation: measured(mask, i, row(batch.labels), pixels, spacing) }),
       });
     }
   }
@@ -59,6 +65,7 @@ function measured(
   image: number,
   labels: readonly number[],
   { cam, refined, seg }: CasePixels,
+  spacing: PixelSpacing | undefined,
 ): NonNullable<EvaluatedCase['localisation']> {
   const size = height * width;
   const soft = (maps: Float32Array, c: number) => {
@@ -66,7 +73,7 @@ function measured(
     return measureMap(maps.subarray(plane * size, (plane + 1) * size), data, { classIndex: c + 1 });
   };
   const predicted = seg.subarray(image * size, (image + 1) * size);
-  const surface = { height, width };
+  const surface = { height, width, spacing };
   return {
     ...(cam && { cam: labels.map((_, c) => soft(cam, c)) }),
     // Propagation knows the label: a class that is absent has no map that could be wrong.
@@ -79,17 +86,31 @@ function measured(
 export interface SavedCases {
   split: string;
   iteration: number;
-  cases: EvaluatedCase[];
+  cases: SavedCase[];
+}
+
+export interface SavedCase extends EvaluatedCase {
+  /** Of its mask's pixels, mm; where known. */
+  spacing?: PixelSpacing;
 }
 
 /** Replicates of the bootstrap: from seed to seed, the ends of an interval then vary by 2 % of its width. */
 const REPLICATES = 1000;
 
-/** Scores of a validation split with their intervals; thresholds of maps are chosen on these very cases. */
-export function evaluateValidation(cases: readonly EvaluatedCase[], seed: number) {
+/**
+ * Scores of a split with their intervals.
+ * @param mapThresholds chosen on validation data, by the name of the map; absent: these cases are the validation's, and
+ *   thresholds are chosen on them
+ */
+export function evaluateSplit(
+  cases: readonly EvaluatedCase[],
+  seed: number,
+  mapThresholds?: Readonly<Record<string, string>>,
+): Evaluation {
   const random = new Random(hashSeed(seed, 'bootstrap'));
   const bootstrap = { random: () => random.next(), replicates: REPLICATES };
-  return evaluateCases(cases, { bootstrap, chooseMapThresholds: true });
+  const chosen = mapThresholds ? { mapThresholds } : { chooseMapThresholds: true };
+  return evaluateCases(cases, { bootstrap, ...chosen });
 }
 
 /** The scores of an evaluation as summary.json and metrics.jsonl keep them. */

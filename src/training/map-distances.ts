@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { ExportOptions } from '../export/attention-maps.js';
-import { type EvaluatedCase, evaluateCases, measureMap } from '../metrics/index.js';
-import { readCases, saveCases } from './cases.js';
+import { evaluateCases, measureMap } from '../metrics/index.js';
+import { readCases, type SavedCase, saveCases } from './cases.js';
 
 type OnMap = NonNullable<ExportOptions['onMap']>;
 
@@ -14,25 +14,29 @@ type OnMap = NonNullable<ExportOptions['onMap']>;
 export class MapDistances {
   readonly #path: string;
   readonly #saved: ReturnType<typeof readCases> | undefined;
-  readonly #byName: ReadonlyMap<string, EvaluatedCase>;
+  readonly #byName: ReadonlyMap<string, SavedCase>;
   readonly #threshold: string | undefined;
 
-  /** @param path of the cases; without such a file nothing is measured */
-  constructor(path: string) {
+  /**
+   * @param path of the cases; without such a file nothing is measured
+   * @param threshold chosen elsewhere; absent: on these cases, which are then the validation's
+   */
+  constructor(path: string, threshold?: string) {
     this.#path = path;
     this.#saved = existsSync(path) ? readCases(path) : undefined;
     const cases = this.#saved?.cases ?? [];
     this.#byName = new Map(cases.map((one) => [one.name, one]));
     const single = cases[0]?.labels.length === 1;
-    const map = single ? evaluateCases(cases, { chooseMapThresholds: true }).localisation.cam : undefined;
-    this.#threshold = map?.threshold ?? undefined;
+    const choose = () => evaluateCases(cases, { chooseMapThresholds: true }).localisation.cam?.threshold;
+    this.#threshold = single ? (threshold ?? choose() ?? undefined) : undefined;
   }
 
   readonly onMap: OnMap = (name, map, mask) => {
-    const localisation = this.#byName.get(name)?.localisation as Record<string, unknown[]> | undefined;
+    const one = this.#byName.get(name);
+    const localisation = one?.localisation as Record<string, unknown[]> | undefined;
     if (!this.#threshold || !mask || !localisation?.cam) return;
     const { data, height, width } = mask;
-    const surface = { height, width, thresholds: [this.#threshold] };
+    const surface = { height, width, spacing: one!.spacing, thresholds: [this.#threshold] };
     localisation.cam = [measureMap(map, data, { surface })];
   };
 

@@ -189,7 +189,7 @@ describe('configuration and flags', () => {
 
   it('a dataset or flag that does not exist', async () => {
     await refused(['--dataset', 'lascc'], /lasc/, "Did you mean 'lasc'?");
-    await refusedWith({ 'dataset.name': 'heart' }, /tiny\.yaml:\d+: /, "'heart'", /lasc.* or brats/);
+    await refusedWith({ 'dataset.name': 'heart' }, /tiny\.yaml:\d+: /, "'heart'", /lasc, brats.* or voc/);
     await refused(
       ['--config', place.config(), '--crop_sizes', '64'],
       "'--crop_sizes'",

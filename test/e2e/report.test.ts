@@ -7,8 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Ended, Workplace } from './workplace.js';
 
 const place = new Workplace().phantom();
-/** Patients 0 and 1 validate; two CAM iterations are enough for every section to have something to show. */
-const SETTINGS = { 'dataset.slice_split': [0, 12], 'train.max_iters': 6, 'train.eval_iters': 3 };
+/** Patients 1 and 2 validate, 3 trains, and `test` is 0 to 2; a few iterations give every section something to show. */
+const SETTINGS = { 'dataset.slice_split': [6, 18], 'train.max_iters': 6, 'train.eval_iters': 3 };
 let run: Ended;
 beforeAll(async () => {
   run = await place.train('--config', place.config(SETTINGS));
@@ -59,6 +59,34 @@ describe('report.html', () => {
     const { code, stderr } = await place.start('report.js', ['--config', 'work/config.yaml', ...args]).ended;
     expect(code).toBe(2);
     expect(stderr).toMatch(message);
+  });
+});
+
+describe('the report of another split', () => {
+  it('keeps the threshold that validation chose, and says which images had a part in the choice', async () => {
+    const args = ['--config', 'work/config.yaml', '--split', 'test', '--device', 'cpu'];
+    const { code, stdout, stderr } = await place.start('report.js', args).ended;
+    expect(code, stderr).toBe(0);
+    expect(stdout).toBe('work/test/report.html\n');
+    const text = page('work/test/report.html');
+    const summary = place.json('work', 'summary.json') as {
+      evaluation: { localisation: { cam: { threshold: string } } };
+    };
+    const { threshold } = summary.evaluation.localisation.cam;
+    expect(text).toContain(`threshold ${threshold}, chosen on validation data and frozen (oracle: `);
+    expect(text).toContain('12 of these 18 images were also used to choose checkpoint and thresholds');
+    expect(text).toContain("18 slices of 3 patients, split 'test'");
+    expect(place.files('work/test/attention_maps')).toHaveLength(18);
+    // The run's own report, maps and cases are as they were.
+    expect(page()).toContain('12 slices of 2 patients');
+    expect(place.files('work/attention_maps')).toHaveLength(12);
+  });
+
+  it('needs a split that exists', async () => {
+    const args = ['--config', 'work/config.yaml', '--split', 'holdout'];
+    const { code, stderr } = await place.start('report.js', args).ended;
+    expect(code).toBe(2);
+    expect(stderr).toContain("Expected 'train', 'val' or 'test' for the split but received string 'holdout'");
   });
 });
 

@@ -36,7 +36,11 @@ const start = (workDir: string, ...args: string[]) =>
 /** last.pth: where the run stands, its wall clock apart, and all tensors as text. */
 function last(workDir: string) {
   const saved = readCheckpoint(place.path(workDir, 'checkpoints', 'last.pth')) as Map<string, unknown>;
-  const progress = JSON.parse(saved.get('progress') as string) as { iteration: number; validated: number };
+  const progress = JSON.parse(saved.get('progress') as string) as {
+    iteration: number;
+    validated: number;
+    log?: object;
+  };
   // A string compares fast; matchers walk millions of numbers one by one.
   const tensors = JSON.stringify(
     ['model', 'optimizer', 'rng'].map((name) => saved.get(name)),
@@ -45,7 +49,9 @@ function last(workDir: string) {
       return value instanceof Map ? [...value] : value;
     },
   );
-  return { progress: { ...progress, seconds: 0 }, tensors };
+  // Wall clock, and a folder named by it, are no two runs' alike.
+  const log = progress.log && { ...progress.log, board: undefined };
+  return { progress: { ...progress, seconds: 0, log }, tensors };
 }
 const progress = (workDir: string) => last(workDir).progress;
 

@@ -162,7 +162,7 @@ describe('one fault gives one line', () => {
     [
       'optimizer:',
       'qqq: 5\noptimizer:',
-      "FILE:11: Expected a known key at the top level but received 'qqq'. Known are backbone, dataset, work_dir, train, cam, val, optimizer, scheduler.",
+      "FILE:11: Expected a known key at the top level but received 'qqq'. Known are backbone, dataset, work_dir, train, cam, val, test, optimizer, scheduler.",
     ],
     [
       'learning_rate: 6e-5',
@@ -245,7 +245,7 @@ describe('a flag is named instead of a line', () => {
     [{ set: ['train.radius'] }, "--set: Expected key=value for --set but received string 'train.radius'."],
     [
       { set: ['val={split: test}'] },
-      "--set val={split: test}: Expected a single key but received the section 'val' (val.split, val.batch_size, val.cam, val.aff).",
+      "--set val={split: test}: Expected a single key but received the section 'val' (val.split, val.batch_size, val.cam, val.aff, val.negative_maps).",
     ],
     [
       { flags: radius(3), set: ['train.radius=4'] },
