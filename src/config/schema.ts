@@ -122,9 +122,6 @@ const work_dir = {
 const loss_weights = {
   cls: num(0).default(1).describe('Classification loss.'),
   seg: num(0).default(0.1).describe('Segmentation loss.'),
-  negative_maps: bool()
-    .default(true)
-    .describe('Score maps of images without a class too: the area that lights up for nothing.'),
   aff: num(0).default(0.1).describe('Affinity loss.'),
 };
 

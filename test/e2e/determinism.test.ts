@@ -10,9 +10,12 @@ const run = (workDir: string, ...args: string[]) =>
     return workDir;
   });
 
-/** All that a run leaves but clocks: log, last.pth (which counts seconds), and the paths in config.yaml. */
+/** What holds clocks (logs, event files, seconds in last.pth, summary and report) or paths. */
+const OWN = /\.(log|yaml|jsonl)$|last\.pth$|^tb_logger\/|^(summary\.json|report\.html)$|\.export\.json$/;
+
+/** All else that a run leaves, and those files' numbers. */
 function results(workDir: string): Map<string, string> {
-  const names = place.files(workDir).filter((name) => !/\.log$|last\.pth$|\.(yaml|json|jsonl)$/.test(name));
+  const names = place.files(workDir).filter((name) => !OWN.test(name));
   const files = names.map((name) => [name, place.read(workDir, name).toString('base64')] as const);
   const summary = { ...place.json(workDir, 'summary.json'), seconds: 0 };
   return new Map([
