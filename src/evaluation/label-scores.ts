@@ -40,6 +40,17 @@ export class LabelScoreAccumulator {
     for (let c = 0; c < present.length; c++) if (present[c] === 1) this.#dice.add(label, mask, c + 1);
   }
 
+  /** Everything added so far, as plain JSON: for `absorb` of another process's accumulator. */
+  state() {
+    return { pixels: this.#pixels.state(), dice: this.#dice.state(), images: this.#images };
+  }
+
+  absorb({ pixels, dice, images }: ReturnType<LabelScoreAccumulator['state']>): void {
+    this.#pixels.absorb(pixels);
+    this.#dice.absorb(dice);
+    this.#images += images;
+  }
+
   /** Null when no pixel of any mask has a class. */
   result(): LabelScores | null {
     const { pAcc, mAcc, miou, iou } = this.#pixels.result();

@@ -23,6 +23,9 @@ export interface TrainLoaderOptions extends LoaderOptions {
 export interface EvalLoaderOptions extends LoaderOptions {
   /** Most images in one batch. Default `val.batch_size`. */
   batchSize?: number;
+  /** This process and how many there are: see `SequentialSampler`. */
+  rank?: number;
+  worldSize?: number;
 }
 
 /** Epochs without end of shuffled, augmented batches of `train.samples_per_gpu` of the split `train.split`. */
@@ -41,7 +44,7 @@ export function createEvalLoader(config: Config, split: string, options: EvalLoa
   const settings = builderSettings(config, 'eval', split, options);
   const batchSize = options.batchSize ?? config.val.batch_size;
   return new PrefetchingLoader(settings, config.train.num_workers, options, ({ names }) => {
-    return new SequentialSampler(names.length, batchSize);
+    return new SequentialSampler(names.length, batchSize, options);
   });
 }
 

@@ -80,15 +80,22 @@ export class ShuffleSampler implements Sampler {
   }
 }
 
-/** Evaluation order: every sample once, first to last. */
+/**
+ * Evaluation order: every sample once, first to last. Of several processes each takes every `worldSize`-th sample from
+ * its rank on, so that all of them together see each sample once, whatever the length.
+ */
 export class SequentialSampler implements Sampler {
   readonly #length: number;
   readonly #batchSize: number;
+  readonly #rank: number;
+  readonly #worldSize: number;
   #cursor = 0;
 
-  constructor(length: number, batchSize: number) {
-    this.#length = length;
+  constructor(length: number, batchSize: number, { rank = 0, worldSize = 1 } = {}) {
+    this.#length = Math.ceil((length - rank) / worldSize);
     this.#batchSize = batchSize;
+    this.#rank = rank;
+    this.#worldSize = worldSize;
   }
 
   position(): Position {
@@ -99,7 +106,8 @@ export class SequentialSampler implements Sampler {
     const from = this.#cursor;
     if (from >= this.#length) return undefined;
     this.#cursor = Math.min(this.#length, from + this.#batchSize);
-    return { epoch: 0, indices: Array.from({ length: this.#cursor - from }, (_, i) => from + i) };
+    const at = (i: number) => this.#rank + (from + i) * this.#worldSize;
+    return { epoch: 0, indices: Array.from({ length: this.#cursor - from }, (_, i) => at(i)) };
   }
 }
 

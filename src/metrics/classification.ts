@@ -89,6 +89,15 @@ export class BinaryAccumulator {
     this.#labels.push(label);
   }
 
+  /** What was added, as plain JSON: for `absorb` of another process's accumulator. */
+  state(): { scores: number[]; labels: number[] } {
+    return { scores: this.#scores, labels: this.#labels };
+  }
+
+  absorb({ scores, labels }: ReturnType<BinaryAccumulator['state']>): void {
+    for (const [i, score] of scores.entries()) this.add(score, labels[i]!);
+  }
+
   /** Scores of everything added so far; more may be added afterwards. */
   result(): ClassificationScores {
     const samples = this.#scores.length;
@@ -146,6 +155,15 @@ export class MultiLabelAccumulator {
     this.#classes.forEach((one, c) => {
       one.add(scores[c]!, labels[c]!);
     });
+  }
+
+  /** As BinaryAccumulator's. */
+  state(): ReturnType<BinaryAccumulator['state']>[] {
+    return this.#classes.map((one) => one.state());
+  }
+
+  absorb(states: ReturnType<MultiLabelAccumulator['state']>): void {
+    for (const [c, one] of this.#classes.entries()) one.absorb(states[c]!);
   }
 
   result(): MultiLabelScores {

@@ -107,6 +107,22 @@ export class CamAccumulator {
     }
   }
 
+  /** Sums so far, as plain JSON: for `absorb` of another process's accumulator. */
+  state() {
+    const [dices, ious] = [[...this.#dice], [...this.#iou]];
+    return { dices, ious, hits: this.#hits, slices: this.#slices, emptyMasks: this.#emptyMasks };
+  }
+
+  absorb({ dices, ious, hits, slices, emptyMasks }: ReturnType<CamAccumulator['state']>): void {
+    for (let t = 0; t < COUNT; t++) {
+      this.#dice[t]! += dices[t]!;
+      this.#iou[t]! += ious[t]!;
+    }
+    this.#hits += hits;
+    this.#slices += slices;
+    this.#emptyMasks += emptyMasks;
+  }
+
   result(): CamScores {
     const slices = this.#slices;
     const emptyMasks = this.#emptyMasks;
@@ -171,6 +187,17 @@ export class SegDiceAccumulator {
     }
     this.#slices++;
     this.#sum += dice(intersection, predicted, actual)!;
+  }
+
+  /** As CamAccumulator's. */
+  state() {
+    return { sum: this.#sum, slices: this.#slices, emptyMasks: this.#emptyMasks };
+  }
+
+  absorb({ sum, slices, emptyMasks }: ReturnType<SegDiceAccumulator['state']>): void {
+    this.#sum += sum;
+    this.#slices += slices;
+    this.#emptyMasks += emptyMasks;
   }
 
   result(): SegDiceScores {

@@ -56,6 +56,15 @@ export class SegmentationAccumulator {
     }
   }
 
+  /** The confusion matrix, row by row: for `absorb` of another process's accumulator. */
+  state(): number[] {
+    return [...this.#matrix];
+  }
+
+  absorb(matrix: readonly number[]): void {
+    for (const [i, count] of matrix.entries()) this.#matrix[i]! += count;
+  }
+
   result(): SegmentationScores {
     const n = this.numClasses;
     const classes = Array.from({ length: n }, (_, c) => c);

@@ -165,6 +165,46 @@ export class ScoreAccumulator {
     }
   }
 
+  /** Everything added so far, as plain JSON: for `absorb` of another process's accumulator. */
+  state() {
+    return {
+      classification: this.#classification.state(),
+      cam: this.#cam.state(),
+      segDice: this.#segDice.state(),
+      byClass: this.#byClass.map(({ cam, segDice }) => ({ cam: cam.state(), segDice: segDice.state() })),
+      seg: this.#seg.state(),
+      camLabels: this.#camLabels.state(),
+      affLabels: this.#affLabels.state(),
+      counts: [this.#sampleF1, this.#samples, this.#lossSum, this.#masks, this.images],
+    };
+  }
+
+  /** Adds what another accumulator has: the images of two processes, scored as one. */
+  absorb(state: ReturnType<ScoreAccumulator['state']>): void {
+    this.#classification.absorb(state.classification);
+    this.#cam.absorb(state.cam);
+    this.#segDice.absorb(state.segDice);
+    for (const [c, { cam, segDice }] of this.#byClass.entries()) {
+      cam.absorb(state.byClass[c]!.cam);
+      segDice.absorb(state.byClass[c]!.segDice);
+    }
+    this.#seg.absorb(state.seg);
+    this.#camLabels.absorb(state.camLabels);
+    this.#affLabels.absorb(state.affLabels);
+    const [sampleF1, samples, lossSum, masks, images] = state.counts as [
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    this.#sampleF1 += sampleF1;
+    this.#samples += samples;
+    this.#lossSum += lossSum;
+    this.#masks += masks;
+    this.images += images;
+  }
+
   /** @param wanted what the pass was asked for: without `cam` no map is scored */
   result(wanted: { cam: boolean; aff: boolean }): ValidationScores {
     const { mean, perClass, reasons } = this.#classification.result();
