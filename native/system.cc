@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
 #include <c10/macros/Macros.h>
+#include <c10/util/Logging.h>
 #include <torch/headeronly/version.h>
 
 #if defined(__GLIBC__)
@@ -13,6 +14,7 @@
 namespace afa {
 
 void tuneProcess() {
+  c10::initLogging();  // reads TORCH_CPP_LOG_LEVEL, which Python does for its users
 #if defined(__GLIBC__)
   // Activations of tens of MB come and go many times a step. By default glibc maps each one afresh and gives it
   // back, and half of a CAM pass was page faults; kept on the heap they are reused. Larger ones still go back at once.

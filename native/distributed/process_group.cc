@@ -19,12 +19,14 @@ namespace {
 
 using BackendType = c10d::ProcessGroup::BackendType;
 
-// gloo's classes are known here by name alone (gloo_shim/). What this file lays out itself must have the form that
-// libtorch reads: two fields after the base class, a shared pointer list and an int.
-static_assert(sizeof(c10d::ProcessGroupGloo::Options) >= sizeof(c10d::Backend::Options) + sizeof(std::vector<void*>),
-              "ProcessGroupGloo::Options is not as its header says");
-static_assert(sizeof(std::shared_ptr<::gloo::transport::Device>) == 2 * sizeof(void*),
-              "gloo's devices are held by shared pointers");
+// What this file makes and libtorch reads must have the one layout, gloo's classes being known by name alone
+// (gloo_shim/): after the base class a list of shared pointers and an int.
+struct OptionsLayout : c10d::Backend::Options {
+  std::vector<std::shared_ptr<void>> devices;
+  int threads;
+};
+static_assert(sizeof(c10d::ProcessGroupGloo::Options) == sizeof(OptionsLayout),
+              "ProcessGroupGloo::Options is not as gloo_shim/ takes it to be");
 
 // Groups that are in use. Leaked: their destructors join threads, and static ones would do so while the process exits.
 struct Registry {

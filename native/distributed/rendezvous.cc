@@ -42,6 +42,25 @@ std::string addressTowards(const std::string& host) {
 
 bool isLoopback(const std::string& address) { return address.starts_with("127.") || address == "::1"; }
 
+// The store, held here or reached on rank 0's machine. c10d's own messages speak of sockets and error numbers.
+c10::intrusive_ptr<c10d::Store> openStore(const StoreAddress& address, const c10d::TCPStoreOptions& options) {
+  try {
+    return c10::make_intrusive<c10d::TCPStore>(address.host, options);
+  } catch (const c10::Error& e) {
+    const std::string reason = e.what_without_backtrace();
+    if (reason.find("ddress already in use") != std::string::npos)
+      C10_THROW_ERROR(DistStoreError, c10::str("Port ", address.port, " is already in use on this machine"));
+    if (reason.find("timed out") == std::string::npos && reason.find("connect") == std::string::npos) throw;
+    const bool known = !addressTowards(address.host).empty();
+    C10_THROW_ERROR(
+        DistStoreError,
+        c10::str("Could not reach rank 0's store at ", address.host, ":", address.port, " within ",
+                 options.timeout.count() / 1000.0, " s: ",
+                 known ? "nobody answers there. Check address and port, and that rank 0 runs"
+                       : "no address is known for that name. Check the name"));
+  }
+}
+
 // Waits for everyone's address. Rank r writes under "rank/r".
 std::vector<std::string> addressesOf(c10d::Store& store, int size, std::chrono::milliseconds timeout) {
   std::vector<std::string> keys;
@@ -73,8 +92,7 @@ Rendezvous meet(const StoreAddress& address, int rank, int size, std::chrono::mi
   options.waitWorkers = false;  // addressesOf() waits, and knows who is missing
   options.timeout = timeout;
   options.useLibUV = false;  // libtorch's libuv symbols would bind to Node's, another version
-  auto tcp = c10::make_intrusive<c10d::TCPStore>(address.host, options);
-  auto store = c10::make_intrusive<c10d::PrefixStore>(address.prefix, tcp);
+  auto store = c10::make_intrusive<c10d::PrefixStore>(address.prefix, openStore(address, options));
 
   const std::string mine = std::to_string(size);
   const auto bytes = [](const std::string& text) { return std::vector<uint8_t>(text.begin(), text.end()); };

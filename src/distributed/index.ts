@@ -1,4 +1,6 @@
 export { Ddp, type DdpOptions } from './ddp.js';
+export { type DistributedEnvironment, type Launcher, readEnvironment } from './environment.js';
+export { type LaunchOptions, launch } from './launcher.js';
 export { ModelMismatch } from './model-agreement.js';
 export {
   type Backend,

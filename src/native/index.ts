@@ -21,6 +21,8 @@ function load(): Bindings {
   // OpenMP threads that spin while waiting steal the cores of loader workers and neighbours; both names are
   // read when the library loads, and an explicit setting of the user's wins.
   process.env.OMP_WAIT_POLICY ??= 'PASSIVE';
+  // c10d logs each failed attempt to connect with a C++ backtrace; what matters comes as an error all the same.
+  process.env.TORCH_CPP_LOG_LEVEL ??= 'FATAL';
   const nodeGypBuild = createRequire(import.meta.url)('node-gyp-build') as (dir: string) => Bindings;
   const bindings = nodeGypBuild(packageRoot);
   bindings.initialize(TorchError);

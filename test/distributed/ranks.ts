@@ -59,6 +59,8 @@ export async function runRanks(
 export async function ranksJson<T>(size: number, code: string, options?: RankOptions): Promise<T[]> {
   const results = await runRanks(size, code, options);
   return results.map(({ code: exit, signal, stdout, stderr }, rank) => {
+    if (/frame #\d|Exception raised from/.test(stderr))
+      throw new Error(`Rank ${rank} printed a C++ backtrace:\n${stderr}`);
     if (exit !== 0) throw new Error(`Rank ${rank} ended with ${exit ?? signal}:\n${stderr}`);
     return JSON.parse(stdout) as T;
   });
