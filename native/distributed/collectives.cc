@@ -2,6 +2,8 @@
 
 #include <torch/csrc/distributed/c10d/comm.hpp>
 
+#include <cstring>
+
 #include "convert.h"
 #include "distributed/pending.h"
 
@@ -49,6 +51,13 @@ c10::intrusive_ptr<c10d::Work> ordered(c10::intrusive_ptr<c10d::Work> work, cons
   return work;
 }
 
+std::string callOf(const char* op, const at::Tensor& tensor, const std::string& how = "") {
+  return c10::str(op, "(", c10::toString(tensor.scalar_type()), " ", tensor.sizes(), how.empty() ? "" : ", ", how, ")");
+}
+
+// Calls travel as text of this length; what is longer is compared in full by its hash.
+constexpr int64_t kCallBytes = 256;
+
 Settle nothing() {
   return [](Napi::Env env) { return env.Undefined(); };
 }
@@ -60,6 +69,25 @@ void checkUsable(const Group& group, const char* op) {
     throw ArgumentError("ERR_DISPOSED", std::string("The process group of ") + op + "() was already destroyed");
 }
 
+void agree(const Group& group, const std::string& call) {
+  if (group.size == 1) return;
+  auto own = at::zeros({kCallBytes}, at::kByte);
+  const auto text = call.size() < kCallBytes
+                        ? call
+                        : call.substr(0, kCallBytes - 32) + "... #" + std::to_string(std::hash<std::string>{}(call));
+  std::memcpy(own.data_ptr<uint8_t>(), text.data(), text.size());
+  std::vector<std::vector<at::Tensor>> all(1);
+  for (int r = 0; r < group.size; ++r) all[0].push_back(at::empty_like(own));
+  std::vector<at::Tensor> inputs{own};
+  group.backendFor(at::kCPU, "agree")->allgather(all, inputs)->wait();
+  const auto textOf = [&](int r) { return std::string(reinterpret_cast<const char*>(all[0][r].data_ptr<uint8_t>())); };
+  const auto first = textOf(0);
+  for (int r = 1; r < group.size; ++r)
+    if (const auto other = textOf(r); other != first)
+      C10_THROW_ERROR(DistError, c10::str("Expected the same call on all ranks but rank ", group.ranks[0], " calls ",
+                                          first, " and rank ", group.ranks[r], " ", other));
+}
+
 Napi::Value allReduce(Napi::Env env, GroupPtr group, at::Tensor tensor, std::string reduction) {
   checkUsable(*group, "allReduce");
   const auto [op, mean] = reductionOf(reduction, tensor, "allReduce");
@@ -67,9 +95,11 @@ Napi::Value allReduce(Napi::Env env, GroupPtr group, at::Tensor tensor, std::str
   auto result = ownCopy(tensor);
   c10d::AllreduceOptions options;
   options.reduceOp = op;
+  const auto call = callOf("allReduce", result, reduction);
   return promise(
       env, "allReduce", group->speaker(),
-      [group, result, options]() -> c10::intrusive_ptr<c10d::Work> {
+      [group, call, result, options]() -> c10::intrusive_ptr<c10d::Work> {
+        agree(*group, call);
         if (result.numel() == 0) return nullptr;
         std::vector<at::Tensor> tensors{result};
         return ordered(group->backendFor(result.device(), "allReduce")->allreduce(tensors, options), result);
@@ -88,9 +118,11 @@ Napi::Value broadcast(Napi::Env env, GroupPtr group, at::Tensor tensor, int64_t 
   auto result = ownCopy(tensor);
   c10d::BroadcastOptions options;
   options.rootRank = source;
+  const auto call = callOf("broadcast", result, "source " + std::to_string(source));
   return promise(
       env, "broadcast", group->speaker(),
-      [group, result, options]() -> c10::intrusive_ptr<c10d::Work> {
+      [group, call, result, options]() -> c10::intrusive_ptr<c10d::Work> {
+        agree(*group, call);
         if (result.numel() == 0) return nullptr;
         std::vector<at::Tensor> tensors{asBytes(result)};
         return ordered(group->backendFor(result.device(), "broadcast")->broadcast(tensors, options), result);
@@ -104,9 +136,11 @@ Napi::Value allGather(Napi::Env env, GroupPtr group, at::Tensor tensor) {
   auto input = ownCopy(tensor);
   std::vector<at::Tensor> results;
   for (int r = 0; r < group->size; ++r) results.push_back(at::empty_like(input));
+  const auto call = callOf("allGather", input);
   return promise(
       env, "allGather", group->speaker(),
-      [group, input, results]() -> c10::intrusive_ptr<c10d::Work> {
+      [group, call, input, results]() -> c10::intrusive_ptr<c10d::Work> {
+        agree(*group, call);
         if (input.numel() == 0) return nullptr;
         std::vector<std::vector<at::Tensor>> outputs(1);
         for (const auto& result : results) outputs[0].push_back(asBytes(result));
@@ -129,9 +163,11 @@ Napi::Value reduceScatter(Napi::Env env, GroupPtr group, at::Tensor tensor, std:
   auto result = at::empty(shape, input.options());
   c10d::ReduceScatterOptions options;
   options.reduceOp = op;
+  const auto call = callOf("reduceScatter", input, reduction);
   return promise(
       env, "reduceScatter", group->speaker(),
-      [group, input, result, options]() -> c10::intrusive_ptr<c10d::Work> {
+      [group, call, input, result, options]() -> c10::intrusive_ptr<c10d::Work> {
+        agree(*group, call);
         if (result.numel() == 0) return nullptr;
         at::Tensor out = result, in = input;
         // gloo's work has no future here: it is awaited on the issuing thread.
@@ -145,11 +181,13 @@ Napi::Value reduceScatter(Napi::Env env, GroupPtr group, at::Tensor tensor, std:
 
 Napi::Value barrier(Napi::Env env, GroupPtr group) {
   checkUsable(*group, "barrier");
-  c10d::BarrierOptions options;
-  options.timeout = group->timeout;
   return promise(
       env, "barrier", group->speaker(),
-      [group, options] { return group->backendFor(at::kCPU, "barrier")->barrier(options); }, nothing());
+      [group]() -> c10::intrusive_ptr<c10d::Work> {
+        agree(*group, "barrier()");  // which waits for every rank: that is the barrier
+        return nullptr;
+      },
+      nothing());
 }
 
 Napi::Value monitoredBarrier(Napi::Env env, GroupPtr group, double timeoutMs) {
@@ -168,9 +206,11 @@ Napi::Value monitoredBarrier(Napi::Env env, GroupPtr group, double timeoutMs) {
 Napi::Value broadcastInto(Napi::Env env, GroupPtr group, std::vector<at::Tensor> tensors) {
   checkUsable(*group, "broadcastInto");
   for (auto& tensor : tensors) tensor = tensor.detach();
+  const auto call = c10::str("broadcastInto(", tensors.size(), " tensors)");
   return promise(
       env, "broadcastInto", group->speaker(),
-      [group, tensors]() -> c10::intrusive_ptr<c10d::Work> {
+      [group, call, tensors]() -> c10::intrusive_ptr<c10d::Work> {
+        agree(*group, call);
         c10d::broadcast_coalesced(group->c10dGroup(), tensors, kCoalescedBytes, /*rank=*/0);
         return nullptr;
       },

@@ -11,6 +11,10 @@ using GroupPtr = std::shared_ptr<Group>;
 // Throws ArgumentError for a group that was destroyed.
 void checkUsable(const Group& group, const char* op);
 
+// Blocks on the issuing thread until every rank makes a call, and compares them in words: gloo ends the process when
+// two ranks' sizes differ. The group is of use afterwards, as nothing else was sent.
+void agree(const Group& group, const std::string& call);
+
 Napi::Value allReduce(Napi::Env env, GroupPtr group, at::Tensor tensor, std::string reduction);
 Napi::Value broadcast(Napi::Env env, GroupPtr group, at::Tensor tensor, int64_t source);
 Napi::Value allGather(Napi::Env env, GroupPtr group, at::Tensor tensor);

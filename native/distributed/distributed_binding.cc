@@ -35,6 +35,7 @@ Napi::Value newGroup(Napi::Env env, GroupPtr parent, std::vector<int64_t> member
   return promise(
       env, "newGroup", parent->speaker(),
       [=]() -> c10::intrusive_ptr<c10d::Work> {
+        agree(*parent, c10::str("newGroup([", c10::Join(", ", ranks), "])"));
         if (isMember) *group = parent->subgroup(name, ranks);
         return nullptr;
       },

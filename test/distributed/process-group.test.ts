@@ -218,6 +218,37 @@ describe('faults', () => {
     ]);
   });
 
+  it('of ranks that call differently are named on every rank, and the group goes on', async () => {
+    const results = await ranksJson<(Told | number)[]>(
+      3,
+      `
+      const odd = rank === 2;
+      const faults = [];
+      faults.push(await told(group.allReduce(Tensor.ones([odd ? 4 : 8, 3]))));
+      faults.push(await told(group.allReduce(Tensor.ones([8], odd ? 'int64' : 'float32'))));
+      faults.push(await told(group.allReduce(Tensor.ones([8]), odd ? 'max' : 'sum')));
+      faults.push(await told(odd ? group.barrier() : group.allGather(Tensor.ones([2]))));
+      faults.push(await told(group.newGroup(odd ? [0, 2] : [0, 1])));
+      faults.push(await told(group.broadcast(Tensor.ones(new Array(90).fill(1)), rank % 2)));
+      faults.push((await group.allReduce(Tensor.from([rank]))).item());
+      report(faults);`,
+    );
+    const same = 'Expected the same call on all ranks but rank 0 calls ';
+    for (const [rank, faults] of results.entries()) {
+      const messages = faults.map((fault) => (typeof fault === 'number' ? fault : fault.message));
+      expect(messages.slice(0, 5)).toEqual([
+        `allReduce(): rank ${rank} of 3: ${same}allReduce(Float [8, 3], sum) and rank 2 allReduce(Float [4, 3], sum)`,
+        `allReduce(): rank ${rank} of 3: ${same}allReduce(Float [8], sum) and rank 2 allReduce(Long [8], sum)`,
+        `allReduce(): rank ${rank} of 3: ${same}allReduce(Float [8], sum) and rank 2 allReduce(Float [8], max)`,
+        // A message that names its operation is not headed by it once more.
+        `${rank === 2 ? '' : 'allGather(): '}rank ${rank} of 3: ${same}allGather(Float [2]) and rank 2 barrier()`,
+        `newGroup(): rank ${rank} of 3: ${same}newGroup([0, 1]) and rank 2 newGroup([0, 2])`,
+      ]);
+      expect(messages[5]).toMatch(/ and rank 1 broadcast\(Float \[1, .*\.\.\. #\d+$/);
+      expect(messages[6]).toBe(3);
+    }
+  });
+
   it('of init are said before it connects', async () => {
     const options = {
       backend: 'gloo',
