@@ -18,10 +18,14 @@ struct Pending {
   std::exception_ptr error;
 };
 
-// gloo begins its messages with the place in its sources, and some of c10d's go on with where they came from.
+// gloo begins its messages with the place in its sources and ends them with advice to its own developers.
 std::string inWords(const std::string& message) {
   static const std::regex position(R"(^\[[^\]\s]*:\d+\] )");
-  return std::regex_replace(message, position, "");
+  auto words = std::regex_replace(message, position, "");
+  const auto advice = words.find(" This is typically caused by");
+  if (advice != std::string::npos)
+    words = words.substr(0, advice) + " That process has ended or hangs: its own output says why.";
+  return words;
 }
 
 ErrorInfo explain(std::exception_ptr error, Speaker speaker) {

@@ -73,8 +73,9 @@ export async function init(options: InitOptions): Promise<ProcessGroup> {
 
 /**
  * Processes that work together, over libtorch's c10d. Every rank must make the same calls in the same order, with
- * tensors of one shape and dtype. Calls are sent in the order in which they are made, whether awaited or not.
- * Results are new tensors. After a failed or timed-out call a group is of no further use.
+ * tensors of one shape and dtype: that is compared before anything is sent, and a difference is named on every rank.
+ * Calls are sent in the order in which they are made, whether awaited or not. Results are new tensors. After a lost
+ * peer or a time-out a group is of no further use.
  * @throws TorchError (ERR_DISTRIBUTED) with `op` and `rank` from every method
  */
 export class ProcessGroup {
