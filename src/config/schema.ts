@@ -222,6 +222,9 @@ const val = {
   aff: bool()
     .default(true)
     .describe('With cam: score propagated CAMs too. Memory grows with pixels squared.'),
+  patient_top_k: int(1)
+    .default(1)
+    .describe("A patient's score is the mean of its so many highest slices; 1: the highest."),
   negative_maps: bool()
     .default(true)
     .describe('With cam: score maps of images without a class too, the area that lights up for nothing.'),

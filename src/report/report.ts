@@ -8,7 +8,7 @@ import { getDataset } from '../datasets/registry.js';
 import { describeSplits, leakage } from '../datasets/split-report.js';
 import { writeFileAtomic } from '../io/atomic.js';
 import { caseRows, type EvaluatedCase, patientRows } from '../metrics/index.js';
-import { evaluateSplit, readCases } from '../training/cases.js';
+import { readCases, scoreCases } from '../training/cases.js';
 import type { Summary } from '../training/summary.js';
 import { buildGallery } from './build-gallery.js';
 import { reportPage } from './page.js';
@@ -36,11 +36,11 @@ export async function writeReport(config: Config, options: ReportOptions = {}): 
   const summary = readSummary(paths.summary);
   const chosen = readCases(paths.cases);
   requireSameRun(chosen.iteration, summary, paths);
-  const validation = evaluateSplit(chosen.cases, seed);
+  const validation = scoreCases(chosen.cases, config);
   const isOther = options.split !== undefined && options.split !== chosen.split;
   const own = isOther ? splitPaths(config, options.split!) : undefined;
   const { cases, split } = own ? readCases(own.cases) : chosen;
-  const evaluation = own ? evaluateSplit(cases, seed, frozenThresholds(validation)) : validation;
+  const evaluation = own ? scoreCases(cases, config, frozenThresholds(validation)) : validation;
 
   const open = (name: string) => getDataset(config.dataset.name).open(config.dataset, name, () => {});
   const dataset = open(split);

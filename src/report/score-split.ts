@@ -5,7 +5,7 @@ import { workDirPaths } from '../config/work-dir.js';
 import { createEvalLoader } from '../loading/loader.js';
 import type { Evaluation } from '../metrics/index.js';
 import type { Device } from '../tensor/index.js';
-import { CaseCollector, evaluateSplit, readCases, saveCases } from '../training/cases.js';
+import { CaseCollector, readCases, saveCases, scoreCases } from '../training/cases.js';
 import { loadWeights } from '../training/checkpoints.js';
 import { exportSplit } from '../training/export-split.js';
 import { Interrupt } from '../training/interrupt.js';
@@ -50,7 +50,7 @@ export async function scoreSplit(
   const own = splitPaths(config, split);
   const chosen = readCases(paths.cases);
   makeWritable(dirname(own.cases));
-  const thresholds = frozenThresholds(evaluateSplit(chosen.cases, config.train.seed));
+  const thresholds = frozenThresholds(scoreCases(chosen.cases, config));
   const forSplit: Config = { ...config, val: { ...config.val, split } };
   const loader = createEvalLoader(forSplit, split, { onWarning: (message) => log.warn('%s', message) });
   const model = buildModel(config, device);

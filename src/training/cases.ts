@@ -1,6 +1,7 @@
 /** What a validation knows of each image: kept with best.pth, so that intervals and reports need no second pass. */
 import { readFileSync } from 'node:fs';
 import { UsageError } from '../config/errors.js';
+import type { Config } from '../config/schema.js';
 import type { Mask } from '../datasets/sample.js';
 import type { PixelSpacing } from '../datasets/spacing.js';
 import { writeFileAtomic } from '../io/atomic.js';
@@ -98,19 +99,19 @@ export interface SavedCase extends EvaluatedCase {
 const REPLICATES = 1000;
 
 /**
- * Scores of a split with their intervals.
+ * Scores of cases with intervals from resampling patients, as a configuration asks for them.
  * @param mapThresholds chosen on validation data, by the name of the map; absent: these cases are the validation's, and
  *   thresholds are chosen on them
  */
-export function evaluateSplit(
+export function scoreCases(
   cases: readonly EvaluatedCase[],
-  seed: number,
+  { train, val }: Config,
   mapThresholds?: Readonly<Record<string, string>>,
 ): Evaluation {
-  const random = new Random(hashSeed(seed, 'bootstrap'));
+  const random = new Random(hashSeed(train.seed, 'bootstrap'));
   const bootstrap = { random: () => random.next(), replicates: REPLICATES };
-  const chosen = mapThresholds ? { mapThresholds } : { chooseMapThresholds: true };
-  return evaluateCases(cases, { bootstrap, ...chosen });
+  const thresholds = mapThresholds ? { mapThresholds } : { chooseMapThresholds: true };
+  return evaluateCases(cases, { bootstrap, patientScore: { topK: val.patient_top_k }, ...thresholds });
 }
 
 /** The scores of an evaluation as summary.json and metrics.jsonl keep them. */

@@ -6,7 +6,7 @@ import { writeFileAtomic } from '../io/atomic.js';
 import { createTrainLoader, type TrainLoader } from '../loading/loader.js';
 import type { WeTr } from '../models/wetr.js';
 import type { PolyWarmupAdamW } from '../optim/poly-warmup-adamw.js';
-import { type Device, setupSeed } from '../tensor/index.js';
+import { type Device, getNumThreads, setupSeed } from '../tensor/index.js';
 import { checkData } from './check-data.js';
 import { type Progress, saveTraining } from './checkpoints.js';
 import { Interrupt } from './interrupt.js';
@@ -14,6 +14,7 @@ import type { TrainLog } from './log.js';
 import { loadPretrained } from './pretrained.js';
 import { keepBest, resumeFrom } from './resume.js';
 import { buildModel, buildOptimizer } from './setup.js';
+import { versionsInUse } from './summary.js';
 
 export interface TrainOptions {
   device: Device;
@@ -22,6 +23,12 @@ export interface TrainOptions {
   resume?: string;
   /** Where each value of the configuration comes from, for the copy in the work directory. */
   sources?: Readonly<Record<string, string>>;
+}
+
+/** Heads config.yaml: with it, the file is enough to run the same again. */
+function provenance(): string {
+  const versions = Object.entries(versionsInUse()).map(([name, version]) => `${name} ${version}`);
+  return `# ${versions.join(', ')}; ${getNumThreads()} threads\n`;
 }
 
 const FRESH: Progress = {
@@ -74,7 +81,7 @@ export class TrainSession {
     });
 
     this.#configYaml = dumpConfig(config);
-    writeFileAtomic(this.paths.config, dumpConfig(config, sources));
+    writeFileAtomic(this.paths.config, `${provenance()}${dumpConfig(config, sources)}`);
     if (resume) this.progress = keepBest(this.progress, resume, this.paths);
     this.interrupt = new Interrupt();
     this.startedWith = this.progress.iteration;

@@ -31,6 +31,13 @@ export interface Summary extends ValidationScores {
 
 const REASONS_KEPT = 20;
 
+/** What computes: enough, with configuration and seed, to run the same again. */
+export const versionsInUse = (): Summary['versions'] => ({
+  'medical-afa': packageVersion(),
+  node: process.versions.node,
+  libtorch: buildInfo().torchVersion,
+});
+
 export const packageVersion = (): string =>
   JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
 
@@ -55,10 +62,6 @@ export function summarise({ config, progress, splits, device, log, seconds }: Tr
     seed: config.train.seed,
     device,
     threads: getNumThreads(),
-    versions: {
-      'medical-afa': packageVersion(),
-      node: process.versions.node,
-      libtorch: buildInfo().torchVersion,
-    },
+    versions: versionsInUse(),
   };
 }

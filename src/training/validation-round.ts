@@ -1,5 +1,5 @@
 import { createEvalLoader } from '../loading/loader.js';
-import { CaseCollector, evaluateSplit, saveCases, withoutCurves } from './cases.js';
+import { CaseCollector, saveCases, scoreCases, withoutCurves } from './cases.js';
 import { saveWeights } from './checkpoints.js';
 import { NonFiniteLoss } from './faults.js';
 import { selectBest, shouldStop } from './selection.js';
@@ -37,7 +37,7 @@ export async function validateAndKeepBest(session: TrainSession): Promise<void> 
   }).finally(() => evalLoader.close());
   if (!scores) return;
   if (!Number.isFinite(scores.loss)) throw NonFiniteLoss.ofValidation(iteration, scores.loss);
-  scores.evaluation = withoutCurves(evaluateSplit(cases.cases, config.train.seed));
+  scores.evaluation = withoutCurves(scoreCases(cases.cases, config));
   progress.validated = iteration;
   await log.validation(iteration, scores);
   const better = selectBest(progress.best, iteration, scores, config.train.select);

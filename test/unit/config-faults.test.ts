@@ -245,7 +245,7 @@ describe('a flag is named instead of a line', () => {
     [{ set: ['train.radius'] }, "--set: Expected key=value for --set but received string 'train.radius'."],
     [
       { set: ['val={split: test}'] },
-      "--set val={split: test}: Expected a single key but received the section 'val' (val.split, val.batch_size, val.cam, val.aff, val.negative_maps).",
+      "--set val={split: test}: Expected a single key but received the section 'val' (val.split, val.batch_size, val.cam, val.aff, val.patient_top_k, val.negative_maps).",
     ],
     [
       { flags: radius(3), set: ['train.radius=4'] },

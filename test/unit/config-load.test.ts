@@ -94,7 +94,14 @@ describe('a loaded configuration', () => {
     expect(config.train.loss_weights).toEqual({ cls: 1, seg: 0.1, aff: 0.1 });
     expect(config.backbone.pretrained_path).toBe('pretrained/mit_b0.pth');
     expect(config.work_dir.dir).toBe('work_dir_lasc');
-    expect(config.val).toEqual({ split: 'val', batch_size: 1, cam: true, aff: true, negative_maps: true });
+    expect(config.val).toEqual({
+      split: 'val',
+      batch_size: 1,
+      cam: true,
+      aff: true,
+      negative_maps: true,
+      patient_top_k: 1,
+    });
   });
 
   it('reads an empty section and a byte order mark', () => {
