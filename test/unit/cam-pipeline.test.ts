@@ -211,6 +211,26 @@ describe('bookkeeping', () => {
     });
   });
 
+  // The lenient reading is a distribution over the image's classes and background, of which background is left out.
+  it('returns propagated maps when asked, after the switch; classes that an image has not are 0 there', () =>
+    scope(() => {
+      const rows = [[1, 0, 0, 0, 0], NEGATIVE, [0, 1, 0, 1, 0]];
+      const input = makeCase(rows, 64, 64);
+      expect(pixelLabels(model, input, false, OPTIONS, true).propagated).toBeUndefined();
+      const plain = pixelLabels(model, input, true, OPTIONS);
+      const { propagated: kept, ...labels } = pixelLabels(model, input, true, OPTIONS, true);
+      for (const key of KEYS) expect(numbers(labels[key])).toEqual(numbers(plain[key]));
+      for (const cams of [kept!.affCam, kept!.refinedAffCam]) {
+        expect(cams.shape).toEqual([3, 5, 64, 64]);
+        const largest = cams.reshape(3, 5, -1).amax(2).toFloat32();
+        rows.flat().forEach((on, i) => {
+          if (on) expect(largest[i]).toBeGreaterThan(0);
+          else expect(largest[i]).toBe(0);
+        });
+        expect(Math.max(...largest)).toBeLessThanOrEqual(1 + 1e-5);
+      }
+    }));
+
   it('the default chunk differs at ties only', () =>
     scope(() => {
       const input = makeCase([[1, 0, 0, 0, 0], NEGATIVE, [0, 1, 0, 1, 0]], 64, 64);
