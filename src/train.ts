@@ -5,48 +5,68 @@ import { loadCommandConfig } from './cli/load-config.js';
 import { describeFailure, runMain } from './cli/run-main.js';
 import { readTrainArguments } from './cli/train-options.js';
 import { UsageError } from './config/errors.js';
+import type { Config } from './config/schema.js';
 import { workDirPaths } from './config/work-dir.js';
+import type { SplitReport } from './datasets/split-report.js';
+import { launch, readEnvironment } from './distributed/index.js';
 import { summaryTable } from './export/summary-table.js';
 import { writeReport } from './report/report.js';
 import { setNumThreads } from './tensor/index.js';
 import { checkData } from './training/check-data.js';
 import { getDevice } from './training/device.js';
 import { exportSplit } from './training/export-split.js';
+import { joinTeam } from './training/join-team.js';
 import { TrainLog } from './training/log.js';
 import { runName, setupLogger } from './training/logging.js';
 import { MapDistances } from './training/map-distances.js';
 import { requirePretrained } from './training/pretrained.js';
+import { versionsInUse } from './training/summary.js';
 import { train } from './training/train.js';
 import { makeWritable } from './training/work-dir.js';
 
 await runMain(async () => {
   const args = readTrainArguments(process.argv.slice(2));
   const { config, notes, sources } = await loadCommandConfig(args.config);
-  const device = getDevice(args.device);
-  if (args.threads) setNumThreads(args.threads);
   const paths = workDirPaths(config);
   const resume = args.resume === true ? paths.last : args.resume;
   if (resume && !existsSync(resume))
     throw new UsageError(`Expected a checkpoint to resume from at ${resume} but there is no such file.`);
+  const device = getDevice(args.device);
+  const place = readEnvironment();
+  if (!place && args.nproc_per_node > 1) {
+    checkData(config);
+    return launch({
+      command: [process.execPath, ...process.execArgv, ...process.argv.slice(1)] as [string, ...string[]],
+      processes: args.nproc_per_node,
+      masterPort: args.master_port,
+    });
+  }
+  if (args.threads) setNumThreads(args.threads);
+  const team = await joinTeam(place, { ...args, device });
   // Before the work directory is touched: a mistyped command leaves nothing behind.
-  checkData(config);
+  const splits = checkData(config);
   if (!resume) requirePretrained(config);
-  const folders = [paths.root, paths.checkpoints];
-  if (config.train.tensorboard.enabled) folders.push(paths.tbLogger);
-  for (const folder of folders) makeWritable(folder);
+  await team.agree(factsOf(config, splits));
+  if (team.isLead) makeFolders(config);
+  await team.meet();
 
-  const logger = setupLogger(paths.log(runName()), { verbose: args.verbose });
-  const log = new TrainLog(logger, paths.metrics);
-  for (const note of notes) log.info(note);
+  const logFile = team.isLead ? paths.log(runName()) : paths.log(`${runName()}.rank${team.rank}`);
+  const logger = setupLogger(team.isLead || args.verbose ? logFile : undefined, {
+    verbose: args.verbose,
+    silent: !team.isLead,
+  });
+  const log = new TrainLog(logger, team.isLead ? paths.metrics : undefined);
+  for (const note of [...notes, ...(place?.notes ?? [])]) log.info(note);
   log.info(
     `Device: ${device}${args.device ? '' : ' (the best there is; --cpu, --cuda or --mps choose one)'}`,
   );
+  if (place) log.info(`Training in ${team.size} processes (${team.group!.backend})`);
   if (!resume && existsSync(paths.last))
     log.warn(
       `${paths.root} holds an earlier run, whose files are replaced; --resume goes on with it instead`,
     );
   try {
-    const summary = await train(config, { device, log, resume, sources });
+    const summary = await train(config, { device, log, team, resume, sources });
     await log.stop();
     if (!summary) return 130;
     const distances = new MapDistances(paths.cases);
@@ -55,10 +75,12 @@ await runMain(async () => {
       log: logger,
       checkpoint: paths.best,
       onMap: distances.onMap,
+      team,
       overwrite: true,
     });
     if (exported.stopped) return 130;
-    distances.save();
+    await distances.save(team);
+    if (!team.isLead) return 0;
     log.info(`Trained for ${Math.round(summary.seconds)} s`);
     const report = await writeReport(config);
     process.stdout.write(`\n${summaryTable(summary, { ...paths, report }, exported)}\n`);
@@ -71,3 +93,23 @@ await runMain(async () => {
     await log.stop();
   }
 });
+
+/** What processes that train one model must have in common; paths, caches and workers may differ. */
+function factsOf(config: Config, { train, val }: SplitReport): Record<string, unknown> {
+  const { work_dir: _, dataset, train: settings, ...rest } = config;
+  const { root_dir, masks_dir, name_list_dir, cache_bytes, ...data } = dataset;
+  const { num_workers, ...training } = settings;
+  return {
+    configuration: [rest, data, training],
+    'list of training images': train.sha256,
+    'list of validation images': val.sha256,
+    version: versionsInUse(),
+  };
+}
+
+function makeFolders(config: Config): void {
+  const paths = workDirPaths(config);
+  const folders = [paths.root, paths.checkpoints];
+  if (config.train.tensorboard.enabled) folders.push(paths.tbLogger);
+  for (const folder of folders) makeWritable(folder);
+}

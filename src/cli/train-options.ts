@@ -1,5 +1,4 @@
 import { type Command, Option } from 'commander';
-import { expected, UsageError } from '../config/errors.js';
 import type { ConfigRequest } from '../config/load.js';
 import { createCommand, parseArguments } from './command.js';
 import * as shared from './options.js';
@@ -10,9 +9,13 @@ export interface TrainArguments {
   config: ConfigRequest;
   /** Absent: the best device that there is. */
   device?: shared.DeviceName;
+  /** Processes to start on this machine, where no launcher has started any. */
+  nproc_per_node: number;
   /** Absent: nccl on CUDA, gloo elsewhere. */
   backend?: 'gloo' | 'nccl';
   master_port: number;
+  /** Seconds after which a process that waits for the others gives up. */
+  timeout: number;
   /** A checkpoint, or true for `last.pth` of the work directory. */
   resume?: string | true;
   /** Absent: libtorch decides. */
@@ -46,6 +49,8 @@ export const TRAIN_CONFIG_OPTIONS: readonly shared.ConfigOption[] = [
   { flags: '--seed <n>', key: 'train.seed', reads: 'number', help: 'seed of every random draw' },
 ];
 
+const BACKENDS = ['gloo', 'nccl'] as const;
+
 const EXAMPLES = [
   ['LASC on the best device there is', 'node dist/train.js --dataset lasc'],
   ['a laptop, with smaller crops', 'node dist/train.js --dataset lasc --cpu --crop_size 224'],
@@ -53,6 +58,7 @@ const EXAMPLES = [
     'your own configuration, one key changed',
     'node dist/train.js --config my.yaml --set train.max_iters=20000',
   ],
+  ['on four GPUs of this machine', 'node dist/train.js --dataset lasc --cuda --nproc_per_node 4'],
   ['go on after Ctrl-C', 'node dist/train.js --dataset lasc --resume'],
 ] as const;
 
@@ -69,14 +75,37 @@ export function trainCommand(): Command {
     .addOption(new Option('--mps', 'compute on an Apple GPU').conflicts(['cpu', 'cuda']))
     .option('--resume [checkpoint]', 'go on from a checkpoint (default: last.pth of the work directory)')
     .addOption(shared.integerOption('--threads <n>', 'CPU threads (default: one for each core)', 1, 1024))
-    .addOption(shared.integerOption('--nproc_per_node <n>', 'training processes; 1 in this build', 1, 1024))
     .addOption(
-      shared.choiceOption('--backend <gloo|nccl>', 'used with more than one process', ['gloo', 'nccl']),
+      shared
+        .integerOption(
+          '--nproc_per_node <n>',
+          'train one model in so many processes on this machine',
+          1,
+          1024,
+        )
+        .default(1),
+    )
+    .addOption(
+      shared.choiceOption(
+        '--backend <gloo|nccl>',
+        'how the processes talk (default: nccl on CUDA, else gloo)',
+        BACKENDS,
+      ),
     )
     .addOption(
       shared
-        .integerOption('--master_port <port>', 'used with more than one process', 1, 65535)
+        .integerOption(
+          '--master_port <port>',
+          'where they meet; the next free port where it is taken',
+          1,
+          65535,
+        )
         .default(29520),
+    )
+    .addOption(
+      shared
+        .integerOption('--timeout <seconds>', 'how long they wait for one that is silent', 1, 86400)
+        .default(600),
     );
 }
 
@@ -86,21 +115,18 @@ interface ParsedOptions extends shared.ConfigSelection {
   mps?: true;
   resume?: string | true;
   threads?: number;
-  nproc_per_node?: number;
+  nproc_per_node: number;
   backend?: 'gloo' | 'nccl';
   master_port: number;
+  timeout: number;
   verbose?: true;
 }
 
 /** @throws {UsageError | CommanderError} for arguments that cannot be right; `runMain` words both. */
 export function readTrainArguments(argv: readonly string[]): TrainArguments {
   const options = parseArguments<ParsedOptions>(trainCommand(), argv);
-  const { nproc_per_node = 1, resume, threads, backend, master_port, verbose = false } = options;
-  if (nproc_per_node !== 1) {
-    const fault = expected('1', '--nproc_per_node', nproc_per_node);
-    throw new UsageError(`${fault}. This build trains in one process; leave the flag away.`);
-  }
+  const { nproc_per_node, resume, threads, backend, master_port, timeout, verbose = false } = options;
   const config = shared.configRequest(options, TRAIN_CONFIG_OPTIONS);
   const device = shared.DEVICES.find((name) => options[name]);
-  return { config, device, backend, master_port, resume, threads, verbose };
+  return { config, device, nproc_per_node, backend, master_port, timeout, resume, threads, verbose };
 }

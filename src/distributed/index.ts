@@ -11,3 +11,4 @@ export {
   ProcessGroup,
   type Reduction,
 } from './process-group.js';
+export { Team, TeamMismatch } from './team.js';

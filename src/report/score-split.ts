@@ -84,6 +84,6 @@ export async function scoreSplit(
     overwrite: true,
   });
   if (exported.stopped) return false;
-  distances.save();
+  await distances.save();
   return true;
 }

@@ -4,6 +4,7 @@ import { UsageError } from '../config/errors.js';
 import type { Config } from '../config/schema.js';
 import type { Mask } from '../datasets/sample.js';
 import type { PixelSpacing } from '../datasets/spacing.js';
+import type { Team } from '../distributed/index.js';
 import { writeFileAtomic } from '../io/atomic.js';
 import type { Batch } from '../loading/batch.js';
 import type { DatasetInfo } from '../loading/loader.js';
@@ -31,13 +32,20 @@ export interface CasePixels {
 
 /** Collects the cases of one pass. */
 export class CaseCollector {
-  readonly cases: SavedCase[] = [];
+  cases: SavedCase[] = [];
   readonly #index: ReadonlyMap<string, number>;
   readonly #dataset: Pick<DatasetInfo, 'names' | 'patients' | 'spacings'>;
 
   constructor(dataset: Pick<DatasetInfo, 'names' | 'patients' | 'spacings'>) {
     this.#dataset = dataset;
     this.#index = new Map(dataset.names.map((name, i) => [name, i]));
+  }
+
+  /** Takes the others' cases too, in the dataset's order, so that intervals are those of one process. */
+  async gather(team: Team): Promise<void> {
+    if (team.size === 1) return;
+    const at = ({ name }: SavedCase) => this.#index.get(name) ?? -1;
+    this.cases = (await team.gather(this.cases)).flat().sort((a, b) => at(a) - at(b));
   }
 
   /** @param probabilities [B, C] @param pixels absent where no map was computed */

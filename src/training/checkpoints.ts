@@ -25,6 +25,8 @@ export interface SavedTraining {
   model: Map<string, RawTensor>;
   optimizer: OptimizerState;
   rng: RawTensor;
+  /** Random states of several processes, by rank. */
+  rngs?: RawTensor[];
   progress: Progress;
   /** As YAML. */
   config: string;
@@ -42,6 +44,7 @@ export function saveTraining(
   optimizer: PolyWarmupAdamW,
   progress: Progress,
   configYaml: string,
+  rngs: readonly RawTensor[] = [getRngState()],
 ): void {
   const { step, groups } = optimizer.state();
   writeCheckpoint(
@@ -55,7 +58,8 @@ export function saveTraining(
           ['groups', groups.map((group) => new Map<string, CheckpointValue>(Object.entries(group)))],
         ]),
       ],
-      ['rng', getRngState()],
+      ['rng', rngs[0]!],
+      ...(rngs.length > 1 ? [['rngs', [...rngs]] as [string, CheckpointValue]] : []),
       ['progress', JSON.stringify(progress)],
       ['config', configYaml],
     ]),
@@ -83,21 +87,31 @@ export function readTraining(path: string): SavedTraining {
     model: model as Map<string, RawTensor>,
     optimizer: { step: optimizer.get('step') as number, groups },
     rng: rng as RawTensor,
+    rngs: entry('rngs') as RawTensor[] | undefined,
     progress: JSON.parse(progress) as Progress,
     config: config as string,
   };
 }
 
-/** Puts model, optimizer and random state where a checkpoint has them. @param path for messages */
+/**
+ * Puts model, optimizer and random state where a checkpoint has them.
+ * @param path for messages
+ * @param place this process among its team: each has a random state of its own
+ * @returns false when the checkpoint is of another number of processes: no random state fits, none is set
+ */
 export function restoreTraining(
   saved: SavedTraining,
   model: WeTr,
   optimizer: PolyWarmupAdamW,
   path: string,
-): void {
+  { rank, size } = { rank: 0, size: 1 },
+): boolean {
   model.loadStateDict(saved.model, path);
   optimizer.loadState(saved.optimizer);
-  setRngState(saved.rng);
+  const rngs = saved.rngs ?? [saved.rng];
+  if (rngs.length !== size) return false;
+  setRngState(rngs[rank]!);
+  return true;
 }
 
 /** Reads and restores. @throws UsageError when the file is not one that saveTraining wrote */

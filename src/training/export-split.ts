@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { UsageError } from '../config/errors.js';
 import type { Config } from '../config/schema.js';
 import { workDirPaths } from '../config/work-dir.js';
+import { Team } from '../distributed/index.js';
 import { type ExportOptions, type ExportResult, exportAttentionMaps } from '../export/attention-maps.js';
 import { FinishedMaps, type MapFolders } from '../export/finished-maps.js';
 import { createEvalLoader } from '../loading/loader.js';
@@ -26,6 +27,8 @@ export interface ExportSplitOptions {
   /** Absent: no raw attention. */
   attnNpyDir?: string;
   onMap?: ExportOptions['onMap'];
+  /** The processes that share the images, each writing the maps of its own. Default: this one alone. */
+  team?: Team;
   /** Do again what an earlier run with the same weights and scales has done. */
   overwrite: boolean;
 }
@@ -69,9 +72,22 @@ function refuseSharedFolders({ dataset }: Config, { camNpyDir, attnNpyDir }: Map
   if (attnNpyDir) claim('--attn_npy_dir', attnNpyDir, 'raw attention');
 }
 
+/** The lead renews the record of what maps are made from before any other process compares its own with it. */
+async function openMaps(
+  folders: MapFolders,
+  madeFrom: string,
+  redo: boolean,
+  team: Team,
+): Promise<FinishedMaps> {
+  if (!team.isLead) await team.meet();
+  const finished = new FinishedMaps(folders, madeFrom, redo && team.isLead);
+  if (team.isLead) await team.meet();
+  return finished;
+}
+
 /** Exports attention maps of the validation split of a configuration, and says how far it is. */
 export async function exportSplit(config: Config, options: ExportSplitOptions): Promise<ExportedSplit> {
-  const { device, log, checkpoint, attnNpyDir } = options;
+  const { device, log, checkpoint, attnNpyDir, team = new Team() } = options;
   const paths = workDirPaths(config);
   const folders = {
     outputDir: options.outputDir ?? paths.attentionMaps,
@@ -82,20 +98,23 @@ export async function exportSplit(config: Config, options: ExportSplitOptions): 
   const model = buildModel(config, device);
   loadWeights(model, checkpoint);
   const loader = createEvalLoader(config, config.val.split, {
+    rank: team.rank,
+    worldSize: team.size,
     onWarning: (message) => log.warn('%s', message),
   });
-  const interrupt = new Interrupt('Stopping after this map');
+  const interrupt = new Interrupt(team.isLead ? 'Stopping after this map' : '');
   let progress: ProgressReporter | undefined;
   try {
     makeWritable(folders.outputDir, options.outputDir && '--output_dir');
     makeWritable(folders.camNpyDir, options.camNpyDir && '--cam_npy_dir');
     if (attnNpyDir) makeWritable(attnNpyDir, '--attn_npy_dir');
-    const finished = new FinishedMaps(folders, await fingerprint(config, checkpoint), options.overwrite);
+    const finished = await openMaps(folders, await fingerprint(config, checkpoint), options.overwrite, team);
     log.info(
       '%s',
       `Exporting attention maps of ${loader.length} slices (split '${config.val.split}') from ${checkpoint}`,
     );
-    progress = createProgress({ label: 'Exporting maps', total: loader.length, logger: log });
+    const total = Math.ceil(loader.length / team.size);
+    if (team.isLead) progress = createProgress({ label: 'Exporting maps', total, logger: log });
     const result = await exportAttentionMaps(model, loader, {
       ...folders,
       device,
@@ -105,7 +124,10 @@ export async function exportSplit(config: Config, options: ExportSplitOptions): 
       onProgress: (done) => progress?.update(done),
       stopWhen: () => interrupt.asked !== undefined,
     });
-    return { ...result, ...folders };
+    const all = await team.gather(result);
+    const sum = (key: 'written' | 'skipped') => all.reduce((count, one) => count + one[key], 0);
+    const stopped = all.some((one) => one.stopped);
+    return { written: sum('written'), skipped: sum('skipped'), stopped, ...folders };
   } finally {
     progress?.stop();
     interrupt.close();

@@ -9,17 +9,17 @@ export class NonFiniteLoss extends Error {
 
   /**
    * Of a step. Its batch is saved by name: usually one image is at fault.
-   * @param folder where non_finite_batch.json goes
+   * @param folder where non_finite_batch.json goes; absent where another process writes it
    */
   static ofStep(
     iteration: number,
     { loss, nonFinite }: StepResult,
     names: readonly string[],
-    folder: string,
+    folder: string | undefined,
   ): NonFiniteLoss {
-    const file = join(folder, 'non_finite_batch.json');
+    const file = join(folder ?? '', 'non_finite_batch.json');
     const what = { iteration, nonFinite, loss: String(loss), names };
-    writeFileAtomic(file, `${JSON.stringify(what, null, 2)}\n`);
+    if (folder !== undefined) writeFileAtomic(file, `${JSON.stringify(what, null, 2)}\n`);
     const found = nonFinite === 'loss' ? String(loss) : 'not finite';
     return new NonFiniteLoss(
       `The ${nonFinite} of iteration ${iteration} is ${found}; its batch is named in ${file}. ` +

@@ -4,10 +4,10 @@ export class Interrupt {
   readonly #onSignal = (signal: NodeJS.Signals) => {
     this.#asked = signal;
     this.close();
-    process.stderr.write(`\n${this.promise}; press Ctrl-C again to leave at once.\n`);
+    if (this.promise) process.stderr.write(`\n${this.promise}; press Ctrl-C again to leave at once.\n`);
   };
 
-  /** @param promise what the first Ctrl-C leads to, as the user is told */
+  /** @param promise what the first Ctrl-C leads to, as the user is told; empty where another process tells it */
   constructor(readonly promise = 'Stopping after this step and saving last.pth') {
     process.on('SIGINT', this.#onSignal);
     process.on('SIGTERM', this.#onSignal);

@@ -60,10 +60,13 @@ export class TrainLog {
   /** Samples whose image or mask was left out under `dataset.bad_data: skip`, and why, in the order of their discovery. */
   readonly leftOut = new Map<string, string>();
 
-  /** @param metricsPath metrics.jsonl, opened when training starts */
+  /**
+   * @param metricsPath metrics.jsonl, opened when training starts; absent where another process of the team writes:
+   *   then neither bar nor curves are shown
+   */
   constructor(
     readonly logger: Logger,
-    readonly metricsPath: string,
+    readonly metricsPath?: string,
   ) {}
 
   info(message: string): void {
@@ -98,8 +101,8 @@ export class TrainLog {
     for (const [name, message] of log?.leftOut ?? []) this.leftOut.set(name, message);
     const { max_iters, cam_iters, aff_label_switch_iter, samples_per_gpu } = config.train;
     // Lines of iterations that are about to be done again are dropped.
-    this.#metrics = new MetricsLog(this.metricsPath, done);
-    if (config.train.tensorboard.enabled) {
+    if (this.metricsPath) this.#metrics = new MetricsLog(this.metricsPath, done);
+    if (this.metricsPath && config.train.tensorboard.enabled) {
       const earlierRun = { iteration: done, board: log?.board };
       this.#board = new Board(workDirPaths(config).tbLogger, dumpConfig(config), earlierRun);
     }
@@ -112,6 +115,7 @@ export class TrainLog {
       `Training ${config.backbone.config} on ${training.names.length} ${config.dataset.name} slices: ${max_iters} iterations of ` +
         `${samples_per_gpu}, CAM labels after ${cam_iters}, affinity labels after ${aff_label_switch_iter}`,
     );
+    if (!this.metricsPath) return;
     this.#progress = createProgress({
       label: 'Training',
       total: max_iters,

@@ -13,6 +13,8 @@ const LEVEL_NAMES: Record<LogLevel, string> = {
 };
 
 export interface LoggerOptions {
+  /** Nothing on the console: another process speaks for this one. The file still gets everything. */
+  silent?: boolean;
   /** The console shows warnings and errors only; the file still gets everything. */
   quiet?: boolean;
   /** Debug messages too, on the console (unless quiet) and in the file. */
@@ -64,7 +66,7 @@ export const runName = (): string => timestamp(new Date()).slice(0, 16).replace(
  * @throws FileAccessError when the file cannot be opened
  */
 export function setupLogger(filename?: string, options: LoggerOptions = {}): Logger {
-  const { quiet = false, verbose = false, stream = process.stderr } = options;
+  const { quiet = false, silent = false, verbose = false, stream = process.stderr } = options;
   const fileFrom: LogLevel = verbose ? 'debug' : 'info';
   const consoleFrom: LogLevel = quiet ? 'warn' : fileFrom;
   const statusLines = new Set<StatusLine>();
@@ -102,7 +104,7 @@ export function setupLogger(filename?: string, options: LoggerOptions = {}): Log
   function write(level: LogLevel, message: string, values: unknown[]): void {
     const line = lineOf(level, format(message, ...values));
     if (reaches(level, fileFrom)) toFile(line);
-    if (reaches(level, consoleFrom)) toConsole(line);
+    if (!silent && reaches(level, consoleFrom)) toConsole(line);
   }
 
   return {

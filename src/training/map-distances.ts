@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
+import { Team } from '../distributed/index.js';
 import type { ExportOptions } from '../export/attention-maps.js';
-import { evaluateCases, measureMap } from '../metrics/index.js';
+import { evaluateCases, type MapMeasurement, measureMap } from '../metrics/index.js';
 import { readCases, type SavedCase, saveCases } from './cases.js';
 
 type OnMap = NonNullable<ExportOptions['onMap']>;
@@ -16,6 +17,7 @@ export class MapDistances {
   readonly #saved: ReturnType<typeof readCases> | undefined;
   readonly #byName: ReadonlyMap<string, SavedCase>;
   readonly #threshold: string | undefined;
+  readonly #measured: [name: string, measurement: MapMeasurement][] = [];
 
   /**
    * @param path of the cases; without such a file nothing is measured
@@ -33,14 +35,17 @@ export class MapDistances {
 
   readonly onMap: OnMap = (name, map, mask) => {
     const one = this.#byName.get(name);
-    const localisation = one?.localisation as Record<string, unknown[]> | undefined;
-    if (!this.#threshold || !mask || !localisation?.cam) return;
+    if (!this.#threshold || !mask || !one?.localisation?.cam) return;
     const { data, height, width } = mask;
-    const surface = { height, width, spacing: one!.spacing, thresholds: [this.#threshold] };
-    localisation.cam = [measureMap(map, data, { surface })];
+    const surface = { height, width, spacing: one.spacing, thresholds: [this.#threshold] };
+    this.#measured.push([name, measureMap(map, data, { surface })]);
   };
 
-  save(): void {
-    if (this.#saved && this.#threshold) saveCases(this.#path, this.#saved);
+  /** Saves what all processes of a team have measured; all of them call it. */
+  async save(team = new Team()): Promise<void> {
+    if (!this.#saved || !this.#threshold) return;
+    for (const [name, measurement] of (await team.gather(this.#measured)).flat())
+      Object.assign(this.#byName.get(name)!.localisation!, { cam: [measurement] });
+    if (team.isLead) saveCases(this.#path, this.#saved);
   }
 }

@@ -12,6 +12,8 @@ import { type Progress, readTraining, restoreTraining } from './checkpoints.js';
 
 export interface Resumed {
   progress: Progress;
+  /** Whether the random state is the earlier session's too. */
+  exact: boolean;
   /** What is different from the configuration of the earlier session. */
   changes: string[];
 }
@@ -20,11 +22,17 @@ export interface Resumed {
  * Puts model, optimizer and random state where a last.pth has them.
  * @throws UsageError, FileFormatError, FileAccessError for the file; StateDictMismatch when it is another model's
  */
-export function resumeFrom(path: string, config: Config, model: WeTr, optimizer: PolyWarmupAdamW): Resumed {
+export function resumeFrom(
+  path: string,
+  config: Config,
+  model: WeTr,
+  optimizer: PolyWarmupAdamW,
+  place?: { rank: number; size: number },
+): Resumed {
   const saved = readTraining(path);
   requireWithinRun(saved.progress, config, path);
-  restoreTraining(saved, model, optimizer, path);
-  return { progress: saved.progress, changes: configChanges(saved.config, config) };
+  const exact = restoreTraining(saved, model, optimizer, path, place);
+  return { progress: saved.progress, exact, changes: configChanges(saved.config, config) };
 }
 
 /** @throws UsageError beyond the end: the loop counts up to max_iters and would never meet it */
@@ -63,12 +71,13 @@ export function keepBest(
   progress: Progress,
   resumed: string,
   paths: { best: string; cases: string },
+  mayWrite = true,
 ): Progress {
   if (!progress.best) return progress;
   const theirs = (ours: string) => join(dirname(resumed), basename(ours));
   if (!existsSync(theirs(paths.best))) return { ...progress, best: undefined, validated: 0 };
   for (const ours of [paths.best, paths.cases]) {
-    if (resolve(theirs(ours)) === resolve(ours) || !existsSync(theirs(ours))) continue;
+    if (!mayWrite || resolve(theirs(ours)) === resolve(ours) || !existsSync(theirs(ours))) continue;
     writeFileAtomic(ours, readFileSync(theirs(ours)));
   }
   return progress;

@@ -2,11 +2,13 @@ import { dumpConfig } from '../config/resolve.js';
 import type { Config } from '../config/schema.js';
 import { workDirPaths } from '../config/work-dir.js';
 import { leakage, type SplitReport, splitLine } from '../datasets/split-report.js';
+import { Ddp, Team } from '../distributed/index.js';
 import { writeFileAtomic } from '../io/atomic.js';
 import { createTrainLoader, type TrainLoader } from '../loading/loader.js';
+import { hashSeed } from '../loading/random.js';
 import type { WeTr } from '../models/wetr.js';
 import type { PolyWarmupAdamW } from '../optim/poly-warmup-adamw.js';
-import { type Device, getNumThreads, setupSeed } from '../tensor/index.js';
+import { type Device, getNumThreads, getRngState, type RawTensor, setupSeed } from '../tensor/index.js';
 import { checkData } from './check-data.js';
 import { type Progress, saveTraining } from './checkpoints.js';
 import { Interrupt } from './interrupt.js';
@@ -19,6 +21,8 @@ import { versionsInUse } from './summary.js';
 export interface TrainOptions {
   device: Device;
   log: TrainLog;
+  /** The processes that train together. Default: this one alone. */
+  team?: Team;
   /** The last.pth to go on from. */
   resume?: string;
   /** Where each value of the configuration comes from, for the copy in the work directory. */
@@ -30,6 +34,10 @@ function provenance(): string {
   const versions = Object.entries(versionsInUse()).map(([name, version]) => `${name} ${version}`);
   return `# ${versions.join(', ')}; ${getNumThreads()} threads\n`;
 }
+
+/** The random stream of one process from an iteration on: drop path and dropout differ between processes. */
+const streamSeed = (seed: number, iteration: number, rank: number): number =>
+  hashSeed(seed, 'stream', iteration, rank)[0];
 
 const FRESH: Progress = {
   iteration: 0,
@@ -52,18 +60,24 @@ export class TrainSession {
   readonly device: Device;
   readonly log: TrainLog;
   readonly splits: SplitReport;
+  readonly team: Team;
+  /** Averages gradients over the team; of a team of one there is none. */
+  ddp: Ddp | undefined;
   progress: Progress;
   /** Iterations done before this sitting. */
   readonly startedWith: number;
   readonly #startedAt: number;
   readonly #configYaml: string;
+  /** Whether the random state is that of an earlier session. */
+  #exact = false;
 
   /** @throws UsageError for faults of data or checkpoint that show at the start */
   constructor(
     readonly config: Config,
     options: TrainOptions,
   ) {
-    const { device, log, resume, sources } = options;
+    const { device, log, resume, sources, team = new Team() } = options;
+    this.team = team;
     this.device = device;
     this.log = log;
     this.paths = workDirPaths(config);
@@ -76,14 +90,16 @@ export class TrainSession {
     this.progress = resume ? this.#resume(resume) : { ...FRESH };
     this.loader = createTrainLoader(config, {
       startPosition: this.progress.sampler,
+      rank: team.rank,
+      worldSize: team.size,
       onWarning: (message) => log.warn(message),
       onFault: (fault) => log.faulty(fault),
     });
 
     this.#configYaml = dumpConfig(config);
-    writeFileAtomic(this.paths.config, `${provenance()}${dumpConfig(config, sources)}`);
-    if (resume) this.progress = keepBest(this.progress, resume, this.paths);
-    this.interrupt = new Interrupt();
+    if (team.isLead) writeFileAtomic(this.paths.config, `${provenance()}${dumpConfig(config, sources)}`);
+    if (resume) this.progress = keepBest(this.progress, resume, this.paths, team.isLead);
+    this.interrupt = team.isLead ? new Interrupt() : new Interrupt('');
     this.startedWith = this.progress.iteration;
     this.#startedAt = Date.now() - this.progress.seconds * 1000;
     this.#describeSplits();
@@ -95,11 +111,33 @@ export class TrainSession {
     return (Date.now() - this.#startedAt) / 1000;
   }
 
-  /** Writes last.pth, from which the run goes on as if it had not stopped. */
-  save(): void {
+  /** Joins this process's model with the team's: all get the lead's weights, and each its own random stream. */
+  async join(): Promise<void> {
+    const { team, model, config, progress } = this;
+    if (!team.group) return;
+    this.ddp = await Ddp.create(model, team.group);
+    if (!this.#exact) setupSeed(streamSeed(config.train.seed, progress.iteration, team.rank));
+  }
+
+  /** Writes last.pth, from which the run goes on as if it had not stopped. All of the team call it. */
+  async save(): Promise<void> {
+    const own = getRngState();
+    const states = await this.team.gather(Buffer.from(own.data).toString('base64'));
+    this.saveAlone(states.map((state) => ({ ...own, data: new Uint8Array(Buffer.from(state, 'base64')) })));
+  }
+
+  /** As save(), when the others of the team may be gone: their random streams will be new ones. */
+  saveAlone(rngs?: readonly RawTensor[]): void {
     const sampler = this.loader.position();
     this.progress = { ...this.progress, sampler, seconds: this.seconds, log: this.log.state() };
-    saveTraining(this.paths.last, this.model, this.optimizer, this.progress, this.#configYaml);
+    if (!this.team.isLead) return;
+    saveTraining(this.paths.last, this.model, this.optimizer, this.progress, this.#configYaml, rngs);
+  }
+
+  /** Whether somebody has asked any process of the team to stop: all stop after the same step. */
+  stopAsked(): boolean {
+    const asked = this.interrupt.asked !== undefined;
+    return this.ddp ? this.ddp.mean([Number(asked)])[0]! > 0 : asked;
   }
 
   /** Ends signals and loader; model and optimizer stay. */
@@ -129,8 +167,13 @@ export class TrainSession {
   }
 
   #resume(path: string): Progress {
-    const { progress, changes } = resumeFrom(path, this.config, this.model, this.optimizer);
+    const { progress, changes, exact } = resumeFrom(path, this.config, this.model, this.optimizer, this.team);
+    this.#exact = exact;
     this.log.info(`Resumed from ${path} at iteration ${progress.iteration}`);
+    if (!exact) {
+      setupSeed(streamSeed(this.config.train.seed, progress.iteration, this.team.rank));
+      this.log.warn(`${path} is of another number of processes: drop path and dropout draw from new streams`);
+    }
     for (const change of changes) this.log.warn(`Not as in ${path}: ${change}`);
     return progress;
   }

@@ -21,26 +21,36 @@ export type { TrainOptions } from './session.js';
  */
 export async function train(config: Config, options: TrainOptions): Promise<Summary | undefined> {
   const session = new TrainSession(config, options);
-  const { log, interrupt, loader, model, optimizer, paths } = session;
+  const { log, interrupt, loader, model, optimizer, paths, team } = session;
   const { max_iters, log_iters } = config.train;
-  const step = stepOptions(config, options.device, loader.dataset.labels);
   let stepping = false;
+  let stopped = false;
 
   try {
+    await session.join();
+    const step = { ...stepOptions(config, options.device, loader.dataset.labels), ddp: session.ddp };
     for (;;) {
       if (isValidationDue(session)) {
         await validateAndKeepBest(session);
-        session.save();
+        await session.save();
       }
-      if (interrupt.asked || session.progress.iteration === max_iters || endsEarly(session)) break;
+      stopped = session.stopAsked();
+      if (stopped || session.progress.iteration === max_iters || endsEarly(session)) break;
 
       const iteration = session.progress.iteration + 1;
       const batch = await loader.next();
       const logged = iteration % log_iters === 0;
       stepping = true;
-      const result = trainStep(model, optimizer, batch, phaseAt(iteration - 1, config.train), step, logged);
+      const result = trainStep(
+        model,
+        optimizer,
+        batch,
+        phaseAt(iteration - 1, config.train),
+        step,
+        logged && team.isLead,
+      );
       stepping = false;
-      requireFinite(result, iteration, batch.names);
+      await requireFinite(result, iteration, batch.names);
       session.progress.iteration = iteration;
       await log.step(iteration, result, logged);
       await breathe();
@@ -50,27 +60,30 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
     // Outside of a step the weights are sound: a bad slice must not cost the hours before it.
     const isSound = !stepping && !(error instanceof NonFiniteLoss);
     if (!isSound || iteration === session.startedWith) throw error;
-    session.save();
+    session.saveAlone();
     throw new TrainingStopped(error, iteration, paths.last);
   } finally {
     await session.close();
   }
 
-  if (interrupt.asked) {
-    session.save();
+  if (stopped) {
+    await session.save();
     log.info(
-      `Stopped by ${interrupt.asked} after iteration ${session.progress.iteration}; go on with --resume`,
+      `Stopped by ${interrupt.asked ?? 'a signal to another process'} after iteration ${session.progress.iteration}; go on with --resume`,
     );
     return undefined;
   }
   log.tellLeftOut();
   const summary = summarise(session);
-  writeFileAtomic(paths.summary, `${JSON.stringify(summary, null, 2)}\n`);
+  if (team.isLead) writeFileAtomic(paths.summary, `${JSON.stringify(summary, null, 2)}\n`);
+  await session.ddp?.dispose();
   session.dispose();
   return summary;
 
-  function requireFinite(result: StepResult, iteration: number, names: readonly string[]) {
-    if (result.nonFinite && config.train.non_finite === 'stop')
-      throw NonFiniteLoss.ofStep(iteration, result, names, paths.root);
+  /** Losses and gradients are the team's: what is not finite is so on all, whoever had the batch. */
+  async function requireFinite(result: StepResult, iteration: number, names: readonly string[]) {
+    if (!result.nonFinite || config.train.non_finite !== 'stop') return;
+    const all = (await team.gather(names)).flat();
+    throw NonFiniteLoss.ofStep(iteration, result, all, team.isLead ? paths.root : undefined);
   }
 }

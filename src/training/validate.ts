@@ -1,5 +1,6 @@
 import { requireSize } from '../cam/image-size.js';
 import type { Config } from '../config/schema.js';
+import { Team } from '../distributed/index.js';
 import { type MapOptions, mapLabels, mapOptions } from '../evaluation/map-labels.js';
 import { classNames } from '../evaluation/score-table.js';
 import type { Batch } from '../loading/batch.js';
@@ -19,6 +20,8 @@ export interface ValidateOptions extends MapOptions {
   negativeMaps: boolean;
   /** Gets what is known of each image. */
   cases?: CaseCollector;
+  /** The processes that share the images: all get the scores of all. Default: this one alone. */
+  team?: Team;
   /** Called after each batch with images done. */
   onProgress?: (done: number, total: number) => void;
   /** Asked between batches. */
@@ -70,7 +73,7 @@ function scoreBatch(model: WeTr, batch: Batch, scores: ScoreAccumulator, options
 
 /**
  * Scores a model on every image of a loader, in eval mode; the model's mode is put back.
- * @returns undefined when `stopWhen` ended it early
+ * @returns undefined when `stopWhen` ended it early, on any process of the team
  */
 export async function validate(
   model: WeTr,
@@ -78,18 +81,33 @@ export async function validate(
   options: ValidateOptions,
 ): Promise<ValidationScores | undefined> {
   const training = model.training;
-  const scores = new ScoreAccumulator(classNames(loader.dataset));
+  const { team = new Team(), cases } = options;
+  const own = new ScoreAccumulator(classNames(loader.dataset));
+  const share = Math.ceil(loader.length / team.size);
+  let stopped = false;
   model.eval();
   try {
     for (let batch = await loader.next(); batch; batch = await loader.next()) {
       const current = batch;
-      noGrad(() => scope(() => scoreBatch(model, current, scores, options)));
-      options.onProgress?.(scores.images, loader.length);
+      noGrad(() => scope(() => scoreBatch(model, current, own, options)));
+      options.onProgress?.(own.images, share);
       await breathe();
-      if (options.stopWhen?.()) return undefined;
+      stopped = options.stopWhen?.() ?? false;
+      if (stopped) break;
     }
   } finally {
     model.train(training);
   }
+  if (await team.any(stopped)) return undefined;
+  const scores = await merged(own, team);
+  await cases?.gather(team);
   return scores.result({ cam: options.cam, aff: options.propagation !== undefined });
+}
+
+/** Scores over the images of all processes; the same, to the last bit, on each of them. */
+async function merged(own: ScoreAccumulator, team: Team): Promise<ScoreAccumulator> {
+  if (team.size === 1) return own;
+  const all = new ScoreAccumulator(own.classes);
+  for (const state of await team.gather(own.state())) all.absorb(state);
+  return all;
 }

@@ -21,10 +21,12 @@ export function isValidationDue({ config, progress }: TrainSession): boolean {
  * @throws NonFiniteLoss when the weights give no finite loss
  */
 export async function validateAndKeepBest(session: TrainSession): Promise<void> {
-  const { config, model, device, log, paths, progress, interrupt } = session;
+  const { config, model, device, log, paths, progress, interrupt, team } = session;
   const { iteration } = progress;
-  saveWeights(model, paths.iteration(iteration));
+  if (team.isLead) saveWeights(model, paths.iteration(iteration));
   const evalLoader = createEvalLoader(config, config.val.split, {
+    rank: team.rank,
+    worldSize: team.size,
     onWarning: (message) => log.warn(message),
     onFault: (fault) => log.faulty(fault),
   });
@@ -32,6 +34,7 @@ export async function validateAndKeepBest(session: TrainSession): Promise<void> 
   const scores = await validate(model, evalLoader, {
     ...validateOptions(config, device),
     cases,
+    team,
     stopWhen: () => interrupt.asked !== undefined,
     onProgress: (done, total) => log.validating(done, total),
   }).finally(() => evalLoader.close());
@@ -43,8 +46,10 @@ export async function validateAndKeepBest(session: TrainSession): Promise<void> 
   const better = selectBest(progress.best, iteration, scores, config.train.select);
   if (!better) return;
   progress.best = better.best;
-  saveWeights(model, paths.best);
-  saveCases(paths.cases, { split: config.val.split, iteration, cases: cases.cases });
+  if (team.isLead) {
+    saveWeights(model, paths.best);
+    saveCases(paths.cases, { split: config.val.split, iteration, cases: cases.cases });
+  }
   log.info(`New best checkpoint: ${better.reason}`);
 }
 

@@ -34,7 +34,7 @@ describe('train arguments', () => {
   it('are all read', () => {
     const line =
       '--config c.yaml --dataset lasc --pooling gap --crop_size 96 --work_dir out --backend gloo --cuda --radius 5 ' +
-      '--seg_detach --high_thre 0.6 --low_thre .3 --nproc_per_node 1 --master_port 29500 --resume x.pth --seed 7 ' +
+      '--seg_detach --high_thre 0.6 --low_thre .3 --nproc_per_node 4 --master_port 29500 --timeout 30 --resume x.pth --seed 7 ' +
       '--threads 2 --set train.log_iters=5 --set cam.mode=train --verbose';
     expect(train(line)).toEqual({
       config: {
@@ -53,8 +53,10 @@ describe('train arguments', () => {
         ],
       },
       device: 'cuda',
+      nproc_per_node: 4,
       backend: 'gloo',
       master_port: 29500,
+      timeout: 30,
       resume: 'x.pth',
       threads: 2,
       verbose: true,
@@ -62,7 +64,13 @@ describe('train arguments', () => {
   });
 
   it('that are absent set nothing', () => {
-    expect(train('')).toEqual({ config: { flags: [] }, master_port: 29520, verbose: false });
+    expect(train('')).toEqual({
+      config: { flags: [] },
+      nproc_per_node: 1,
+      master_port: 29520,
+      timeout: 600,
+      verbose: false,
+    });
   });
 
   it('take the same flags in kebab-case, also with =', () => {
@@ -91,10 +99,7 @@ describe('train arguments', () => {
   it.each([
     ['--crop-sise 3', "Unknown option '--crop-sise'. Did you mean --crop_size? See --help."],
     ['--cpu --cuda', "Option '--cpu' cannot be used with option '--cuda'. See --help."],
-    [
-      '--nproc_per_node 4',
-      'Expected 1 for --nproc_per_node but received number 4. This build trains in one process; leave the flag away.',
-    ],
+    ['--timeout 0', "Expected an integer from 1 to 86400 for --timeout but received string '0'."],
     [
       '--nproc_per_node auto',
       "Expected an integer from 1 to 1024 for --nproc_per_node but received string 'auto'.",
