@@ -52,7 +52,8 @@ function randomBatch(count) {
 
 const MODEL = { backbone: 'mit_b1', numClasses: 2 };
 
-export function training() {
+/** @param {number} [batchSize] images in one step of this process */
+export function training(batchSize = BATCH) {
   setupSeed(1);
   const model = new WeTr(MODEL).train();
   const groups = model.parameterGroups();
@@ -66,7 +67,7 @@ export function training() {
     ],
     { betas: [0.9, 0.999], warmupIter: 1500, maxIter: 10000, warmupRatio: 1e-6, power: 1 },
   );
-  const batch = randomBatch(BATCH);
+  const batch = randomBatch(batchSize);
   const options = {
     scales: SCALES,
     thresholds: { bkgScore: 0.45, highThre: 0.55, lowThre: 0.35, ignoreIndex: 255 },
@@ -80,7 +81,8 @@ export function training() {
     stride: 16,
   };
   return {
-    step: (phase) => trainStep(model, optimizer, batch, phase, options),
+    model,
+    step: (phase, ddp) => trainStep(model, optimizer, batch, phase, { ...options, ddp }),
     dispose() {
       optimizer.dispose();
       model.dispose();
