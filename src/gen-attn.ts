@@ -3,6 +3,7 @@
 import { readGenAttnArguments } from './cli/gen-attn-options.js';
 import { loadCommandConfig } from './cli/load-config.js';
 import { runMain } from './cli/run-main.js';
+import { enterTeam } from './cli/team.js';
 import { workDirPaths } from './config/work-dir.js';
 import { finalCheckpoint } from './training/checkpoints.js';
 import { getDevice } from './training/device.js';
@@ -12,9 +13,12 @@ import { setupLogger } from './training/logging.js';
 await runMain(async () => {
   const args = readGenAttnArguments(process.argv.slice(2));
   const { config, notes } = await loadCommandConfig(args.config);
-  const log = setupLogger(undefined, { verbose: args.verbose });
-  for (const note of notes) log.info('%s', note);
   const device = getDevice(args.device);
+  const entered = await enterTeam(args, device);
+  if (typeof entered === 'number') return entered;
+  const { team } = entered;
+  const log = setupLogger(undefined, { verbose: args.verbose, silent: !team.isLead });
+  for (const note of [...notes, ...entered.notes]) log.info('%s', note);
   const paths = workDirPaths(config);
   const result = await exportSplit(config, {
     device,
@@ -24,6 +28,7 @@ await runMain(async () => {
     camNpyDir: args.cam_npy_dir,
     attnNpyDir: args.save_attn ? (args.attn_npy_dir ?? paths.attnNpy) : undefined,
     overwrite: args.overwrite,
+    team,
   });
   const skipped =
     result.skipped > 0 ? `; ${result.skipped} were there already (--overwrite redoes them)` : '';

@@ -3,19 +3,17 @@
 import { existsSync } from 'node:fs';
 import { loadCommandConfig } from './cli/load-config.js';
 import { describeFailure, runMain } from './cli/run-main.js';
+import { enterTeam } from './cli/team.js';
 import { readTrainArguments } from './cli/train-options.js';
 import { UsageError } from './config/errors.js';
 import type { Config } from './config/schema.js';
 import { workDirPaths } from './config/work-dir.js';
 import type { SplitReport } from './datasets/split-report.js';
-import { launch, readEnvironment } from './distributed/index.js';
 import { summaryTable } from './export/summary-table.js';
 import { writeReport } from './report/report.js';
-import { setNumThreads } from './tensor/index.js';
 import { checkData } from './training/check-data.js';
 import { getDevice } from './training/device.js';
 import { exportSplit } from './training/export-split.js';
-import { joinTeam } from './training/join-team.js';
 import { TrainLog } from './training/log.js';
 import { runName, setupLogger } from './training/logging.js';
 import { MapDistances } from './training/map-distances.js';
@@ -32,17 +30,9 @@ await runMain(async () => {
   if (resume && !existsSync(resume))
     throw new UsageError(`Expected a checkpoint to resume from at ${resume} but there is no such file.`);
   const device = getDevice(args.device);
-  const place = readEnvironment();
-  if (!place && args.nproc_per_node > 1) {
-    checkData(config);
-    return launch({
-      command: [process.execPath, ...process.execArgv, ...process.argv.slice(1)] as [string, ...string[]],
-      processes: args.nproc_per_node,
-      masterPort: args.master_port,
-    });
-  }
-  if (args.threads) setNumThreads(args.threads);
-  const team = await joinTeam(place, { ...args, device });
+  const entered = await enterTeam(args, device, () => checkData(config));
+  if (typeof entered === 'number') return entered;
+  const { team } = entered;
   // Before the work directory is touched: a mistyped command leaves nothing behind.
   const splits = checkData(config);
   if (!resume) requirePretrained(config);
@@ -56,11 +46,10 @@ await runMain(async () => {
     silent: !team.isLead,
   });
   const log = new TrainLog(logger, team.isLead ? paths.metrics : undefined);
-  for (const note of [...notes, ...(place?.notes ?? [])]) log.info(note);
+  for (const note of [...notes, ...entered.notes]) log.info(note);
   log.info(
     `Device: ${device}${args.device ? '' : ' (the best there is; --cpu, --cuda or --mps choose one)'}`,
   );
-  if (place) log.info(`Training in ${team.size} processes (${team.group!.backend})`);
   if (!resume && existsSync(paths.last))
     log.warn(
       `${paths.root} holds an earlier run, whose files are replaced; --resume goes on with it instead`,

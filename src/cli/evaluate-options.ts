@@ -2,9 +2,10 @@ import type { Command } from 'commander';
 import type { ConfigRequest } from '../config/load.js';
 import { createCommand, parseArguments } from './command.js';
 import * as shared from './options.js';
+import { addTeamOptions, type TeamArguments, teamArguments } from './team.js';
 
 /** The evaluation command's arguments; absent folders and checkpoints default to the work directory's. */
-export interface EvaluateArguments {
+export interface EvaluateArguments extends TeamArguments {
   /** For `loadConfig`. */
   config: ConfigRequest;
   checkpoint?: string;
@@ -44,7 +45,7 @@ export function evaluateCommand(): Command {
     'Predict a split over scales and mirror images, write label maps as PNG, and score them where there are masks.',
     EXAMPLES,
   );
-  return shared
+  shared
     .addConfigOptions(command, EVALUATE_CONFIG_OPTIONS)
     .option('--no-flip', 'images as they are only')
     .option('--checkpoint <file>', 'weights (default: best.pth of the work directory)')
@@ -57,14 +58,18 @@ export function evaluateCommand(): Command {
         shared.DEVICES,
       ),
     );
+  return addTeamOptions(command);
 }
 
-interface ParsedOptions extends shared.ConfigSelection, Partial<Omit<EvaluateArguments, 'config'>> {}
+interface ParsedOptions
+  extends shared.ConfigSelection,
+    TeamArguments,
+    Partial<Omit<EvaluateArguments, 'config' | keyof TeamArguments>> {}
 
 /** @throws {UsageError | CommanderError} for arguments that cannot be right; `runMain` words both. */
 export function readEvaluateArguments(argv: readonly string[]): EvaluateArguments {
   const options = parseArguments<ParsedOptions>(evaluateCommand(), argv);
   const { checkpoint, output_dir, device, json = false, verbose = false } = options;
   const config = shared.configRequest(options, EVALUATE_CONFIG_OPTIONS);
-  return { config, checkpoint, output_dir, device, json, verbose };
+  return { config, ...teamArguments(options), checkpoint, output_dir, device, json, verbose };
 }

@@ -3,9 +3,10 @@ import { UsageError } from '../config/errors.js';
 import type { ConfigRequest } from '../config/load.js';
 import { createCommand, parseArguments } from './command.js';
 import * as shared from './options.js';
+import { addTeamOptions, type TeamArguments, teamArguments } from './team.js';
 
 /** The export command's arguments; absent folders and checkpoints default to the work directory's. */
-export interface GenAttnArguments {
+export interface GenAttnArguments extends TeamArguments {
   /** For `loadConfig`. */
   config: ConfigRequest;
   checkpoint?: string;
@@ -40,7 +41,7 @@ export function genAttnCommand(): Command {
     'Export attention maps: heatmaps over the slices as PNG, CAMs and scores as npy.',
     EXAMPLES,
   );
-  return shared
+  shared
     .addConfigOptions(command, GEN_ATTN_CONFIG_OPTIONS)
     .addOption(
       new Option('--checkpoint <file>', 'weights (default: best.pth of the work directory)').conflicts(
@@ -60,9 +61,13 @@ export function genAttnCommand(): Command {
       ),
     )
     .option('--overwrite', 'replace maps that are there already');
+  return addTeamOptions(command);
 }
 
-interface ParsedOptions extends shared.ConfigSelection, Partial<Omit<GenAttnArguments, 'config'>> {}
+interface ParsedOptions
+  extends shared.ConfigSelection,
+    TeamArguments,
+    Partial<Omit<GenAttnArguments, 'config' | keyof TeamArguments>> {}
 
 /** @throws {UsageError | CommanderError} for arguments that cannot be right; `runMain` words both. */
 export function readGenAttnArguments(argv: readonly string[]): GenAttnArguments {
@@ -75,6 +80,7 @@ export function readGenAttnArguments(argv: readonly string[]): GenAttnArguments 
   const config = shared.configRequest(options, GEN_ATTN_CONFIG_OPTIONS);
   return {
     config,
+    ...teamArguments(options),
     checkpoint,
     use_final,
     output_dir,

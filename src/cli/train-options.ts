@@ -2,20 +2,14 @@ import { type Command, Option } from 'commander';
 import type { ConfigRequest } from '../config/load.js';
 import { createCommand, parseArguments } from './command.js';
 import * as shared from './options.js';
+import { addTeamOptions, type TeamArguments, teamArguments } from './team.js';
 
 /** The training command's arguments, checked, apart from the configuration's own values. */
-export interface TrainArguments {
+export interface TrainArguments extends TeamArguments {
   /** For `loadConfig`. */
   config: ConfigRequest;
   /** Absent: the best device that there is. */
   device?: shared.DeviceName;
-  /** Processes to start on this machine, where no launcher has started any. */
-  nproc_per_node: number;
-  /** Absent: nccl on CUDA, gloo elsewhere. */
-  backend?: 'gloo' | 'nccl';
-  master_port: number;
-  /** Seconds after which a process that waits for the others gives up. */
-  timeout: number;
   /** A checkpoint, or true for `last.pth` of the work directory. */
   resume?: string | true;
   /** Absent: libtorch decides. */
@@ -49,8 +43,6 @@ export const TRAIN_CONFIG_OPTIONS: readonly shared.ConfigOption[] = [
   { flags: '--seed <n>', key: 'train.seed', reads: 'number', help: 'seed of every random draw' },
 ];
 
-const BACKENDS = ['gloo', 'nccl'] as const;
-
 const EXAMPLES = [
   ['LASC on the best device there is', 'node dist/train.js --dataset lasc'],
   ['a laptop, with smaller crops', 'node dist/train.js --dataset lasc --cpu --crop_size 224'],
@@ -68,65 +60,30 @@ export function trainCommand(): Command {
     'Train on image-level labels, validate, and export attention maps from the best checkpoint.',
     EXAMPLES,
   );
-  return shared
+  shared
     .addConfigOptions(command, TRAIN_CONFIG_OPTIONS)
     .addOption(new Option('--cpu', 'compute on the CPU').conflicts(['cuda', 'mps']))
     .addOption(new Option('--cuda', 'compute on an NVIDIA GPU').conflicts(['cpu', 'mps']))
     .addOption(new Option('--mps', 'compute on an Apple GPU').conflicts(['cpu', 'cuda']))
     .option('--resume [checkpoint]', 'go on from a checkpoint (default: last.pth of the work directory)')
-    .addOption(shared.integerOption('--threads <n>', 'CPU threads (default: one for each core)', 1, 1024))
-    .addOption(
-      shared
-        .integerOption(
-          '--nproc_per_node <n>',
-          'train one model in so many processes on this machine',
-          1,
-          1024,
-        )
-        .default(1),
-    )
-    .addOption(
-      shared.choiceOption(
-        '--backend <gloo|nccl>',
-        'how the processes talk (default: nccl on CUDA, else gloo)',
-        BACKENDS,
-      ),
-    )
-    .addOption(
-      shared
-        .integerOption(
-          '--master_port <port>',
-          'where they meet; the next free port where it is taken',
-          1,
-          65535,
-        )
-        .default(29520),
-    )
-    .addOption(
-      shared
-        .integerOption('--timeout <seconds>', 'how long they wait for one that is silent', 1, 86400)
-        .default(600),
-    );
+    .addOption(shared.integerOption('--threads <n>', 'CPU threads (default: one for each core)', 1, 1024));
+  return addTeamOptions(command);
 }
 
-interface ParsedOptions extends shared.ConfigSelection {
+interface ParsedOptions extends shared.ConfigSelection, TeamArguments {
   cpu?: true;
   cuda?: true;
   mps?: true;
   resume?: string | true;
   threads?: number;
-  nproc_per_node: number;
-  backend?: 'gloo' | 'nccl';
-  master_port: number;
-  timeout: number;
   verbose?: true;
 }
 
 /** @throws {UsageError | CommanderError} for arguments that cannot be right; `runMain` words both. */
 export function readTrainArguments(argv: readonly string[]): TrainArguments {
   const options = parseArguments<ParsedOptions>(trainCommand(), argv);
-  const { nproc_per_node, resume, threads, backend, master_port, timeout, verbose = false } = options;
+  const { resume, threads, verbose = false } = options;
   const config = shared.configRequest(options, TRAIN_CONFIG_OPTIONS);
   const device = shared.DEVICES.find((name) => options[name]);
-  return { config, device, nproc_per_node, backend, master_port, timeout, resume, threads, verbose };
+  return { config, device, ...teamArguments(options), resume, threads, verbose };
 }

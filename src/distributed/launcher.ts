@@ -16,6 +16,8 @@ export interface LaunchOptions {
   masterPort?: number;
   env?: NodeJS.ProcessEnv;
   stdout?: NodeJS.WritableStream;
+  /** Whether lines of standard output carry their rank too. Default true. */
+  prefixStdout?: boolean;
   stderr?: NodeJS.WritableStream;
   /** Told to the user: another port, the first failure. */
   say?: (message: string) => void;
@@ -78,7 +80,9 @@ export async function launch(options: LaunchOptions): Promise<number> {
       },
     });
     const lines = new PrefixedLines(`[rank ${rank}] `);
-    lines.pipe(child.stdout!, options.stdout ?? process.stdout);
+    const stdout = options.stdout ?? process.stdout;
+    if (options.prefixStdout ?? true) lines.pipe(child.stdout!, stdout);
+    else child.stdout!.pipe(stdout, { end: false });
     lines.pipe(child.stderr!, options.stderr ?? process.stderr, true);
     return { rank, child, lines, ended: false };
   });

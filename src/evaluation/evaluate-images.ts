@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { requireSize } from '../cam/image-size.js';
+import { Team } from '../distributed/index.js';
 import { toRgbBytes } from '../export/attention-maps.js';
 import { writeLabelPngAsync } from '../io/label-png.js';
 import { VOC_PALETTE } from '../io/voc-palette.js';
@@ -27,6 +28,8 @@ export interface EvaluateOptions extends SegOptions {
   maps?: MapOptions;
   /** Where predictions go, as {name}.png. It exists. */
   outputDir: string;
+  /** The processes that share the images: all get the scores of all. Default: this one alone. */
+  team?: Team;
   onProgress?: (done: number, total: number) => void;
   /** Asked between images. */
   stopWhen?: () => boolean;
@@ -99,7 +102,7 @@ function labelMaps(model: WeTr, batch: Batch, image: Tensor, maps: MapOptions): 
 /**
  * Predicts every image of a loader, one image a batch, writes the most refined label maps and scores all kinds where
  * there are masks. Files are written while the next image is computed; memory does not grow with the images.
- * @returns undefined when `stopWhen` ended it early; predictions so far are written
+ * @returns undefined when `stopWhen` ended it early, on any process of the team; predictions so far are written
  */
 export async function evaluateImages(
   model: WeTr,
@@ -107,12 +110,13 @@ export async function evaluateImages(
   options: EvaluateOptions,
 ): Promise<Evaluation | undefined> {
   const kinds = kindsOf(options);
-  const accumulators = new Map(
-    kinds.map((kind) => [kind, new LabelScoreAccumulator(loader.dataset.numClasses)]),
-  );
+  const { team = new Team() } = options;
+  const { numClasses } = loader.dataset;
+  const accumulators = new Map(kinds.map((kind) => [kind, new LabelScoreAccumulator(numClasses)]));
   const predictions = kinds.findLast((kind) => kind !== 'cam' && kind !== 'affinity')!;
   const training = model.training;
   let [images, masks] = [0, 0];
+  let stopped = false;
   let writing: Promise<unknown> = Promise.resolve();
   model.eval();
   try {
@@ -129,13 +133,30 @@ export async function evaluateImages(
         masks += 1;
         for (const [kind, scores] of accumulators) scores.add(mask.data, labels[kind]!, batch.labels);
       }
-      options.onProgress?.(images, loader.length);
-      if (options.stopWhen?.()) return undefined;
+      options.onProgress?.(images, Math.ceil(loader.length / team.size));
+      stopped = options.stopWhen?.() ?? false;
+      if (stopped) break;
     }
   } finally {
     model.train(training);
     await writing;
   }
-  const scores = Object.fromEntries([...accumulators].map(([kind, one]) => [kind, one.result()]));
-  return { classes: classNames(loader.dataset), images, masks, predictions, scores };
+  if (await team.any(stopped)) return undefined;
+  const own = kinds.map((kind) => accumulators.get(kind)!.state());
+  const shares = await team.gather({ images, masks, own });
+  const scores = Object.fromEntries(
+    kinds.map((kind, k) => {
+      const all = new LabelScoreAccumulator(numClasses);
+      for (const share of shares) all.absorb(share.own[k]!);
+      return [kind, all.result()];
+    }),
+  );
+  const sum = (key: 'images' | 'masks') => shares.reduce((count, share) => count + share[key], 0);
+  return {
+    classes: classNames(loader.dataset),
+    images: sum('images'),
+    masks: sum('masks'),
+    predictions,
+    scores,
+  };
 }

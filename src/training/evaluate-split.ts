@@ -4,6 +4,7 @@ import { denseCrf } from '../cam/dense-crf.js';
 import { UsageError } from '../config/errors.js';
 import type { Config } from '../config/schema.js';
 import { workDirPaths } from '../config/work-dir.js';
+import { Team } from '../distributed/index.js';
 import { type Evaluation, evaluateImages } from '../evaluation/evaluate-images.js';
 import { mapOptions } from '../evaluation/map-labels.js';
 import { writeFileAtomic } from '../io/atomic.js';
@@ -24,6 +25,8 @@ export interface EvaluateSplitOptions {
   checkpoint: string;
   /** Predictions, {name}.png. Default: work_dir.pred_dir. */
   outputDir?: string | undefined;
+  /** The processes that share the images, each writing the predictions of its own. Default: this one alone. */
+  team?: Team;
 }
 
 /** What evaluation.json holds. */
@@ -76,7 +79,7 @@ export async function evaluateSplit(
   config: Config,
   options: EvaluateSplitOptions,
 ): Promise<EvaluationReport | undefined> {
-  const { device, log, checkpoint } = options;
+  const { device, log, checkpoint, team = new Team() } = options;
   const { test, dataset, val } = config;
   const paths = workDirPaths(config);
   const outputDir = options.outputDir ?? paths.predictions;
@@ -89,15 +92,21 @@ export async function evaluateSplit(
   loadWeights(model, checkpoint);
   // Images are resized one by one: a batch of them has no common size.
   const onWarning = (message: string) => log.warn('%s', message);
-  const loader = createEvalLoader(config, val.split, { batchSize: 1, onWarning });
-  const interrupt = new Interrupt('Stopping after this image');
+  const loader = createEvalLoader(config, val.split, {
+    batchSize: 1,
+    rank: team.rank,
+    worldSize: team.size,
+    onWarning,
+  });
+  const interrupt = new Interrupt(team.isLead ? 'Stopping after this image' : '');
   const startedAt = Date.now();
   let progress: ProgressReporter | undefined;
   try {
     makeWritable(outputDir, options.outputDir && '--output_dir');
     makeWritable(paths.root);
     log.info('%s', `Evaluating ${checkpoint} on ${loader.length} images (split '${val.split}')`);
-    progress = createProgress({ label: 'Evaluating', total: loader.length, logger: log });
+    const total = Math.ceil(loader.length / team.size);
+    if (team.isLead) progress = createProgress({ label: 'Evaluating', total, logger: log });
     const evaluation = await evaluateImages(model, loader, {
       device,
       scales: test.scales,
@@ -106,6 +115,7 @@ export async function evaluateSplit(
       crf: test.crf ? denseCrf : undefined,
       maps: test.cam ? mapOptions(config) : undefined,
       outputDir,
+      team,
       onProgress: (done) => progress?.update(done),
       stopWhen: () => interrupt.asked !== undefined,
     });
@@ -122,7 +132,7 @@ export async function evaluateSplit(
       seconds: Math.round((Date.now() - startedAt) / 100) / 10,
       version: packageVersion(),
     };
-    writeFileAtomic(paths.evaluation, `${JSON.stringify(report, null, 2)}\n`);
+    if (team.isLead) writeFileAtomic(paths.evaluation, `${JSON.stringify(report, null, 2)}\n`);
     return report;
   } finally {
     progress?.stop();

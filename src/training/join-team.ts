@@ -20,6 +20,7 @@ export async function joinTeam(
   place: DistributedEnvironment | undefined,
   { device, backend = device === 'cuda' ? 'nccl' : 'gloo', timeout, threads }: TeamOptions,
 ): Promise<Team> {
+  if (threads !== undefined) setNumThreads(threads);
   if (!place) return new Team();
   if (!isAvailable(backend))
     throw new UsageError(

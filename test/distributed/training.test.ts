@@ -63,7 +63,7 @@ describe('two processes', () => {
     const [one, two] = await Promise.all([alone.ended, together('two', ...cls).ended]);
     expect(one.code, one.stderr).toBe(0);
     expect(two.code, two.stderr).toBe(0);
-    expect(two.stderr).toContain('Training in 2 processes (gloo)');
+    expect(two.stderr).toContain('Working in 2 processes (gloo)');
     expect(differences(place.metrics('two'), place.metrics('one'), 1e-4)).toEqual([]);
     const cases = (workDir: string) =>
       place.json(workDir, 'checkpoints/best_cases.json').cases as { name: string }[];
@@ -74,6 +74,26 @@ describe('two processes', () => {
     expect(two.stdout.match(/slice AUROC/g)).toHaveLength(1);
     expect(two.stderr).not.toContain('[rank 1]');
     expect(place.files('two').filter((file) => file.endsWith('.log'))).toHaveLength(1);
+  });
+
+  it('evaluate and export what one does', async () => {
+    const args = ['--device', 'cpu', '--config', config, '--work_dir', 'one', '--nproc_per_node'];
+    const evaluated = async (processes: string) => {
+      const own = ['--output_dir', `predictions-${processes}`, '--json', '--cam'];
+      const { code, stdout, stderr } = await place.start('evaluate.js', [...args, processes, ...own]).ended;
+      expect(code, stderr).toBe(0);
+      const { seconds, outputDir, ...report } = JSON.parse(stdout);
+      return report;
+    };
+    expect(differences(await evaluated('2'), await evaluated('1'), 1e-9)).toEqual([]);
+    expect(place.files('predictions-2')).toEqual(place.files('predictions-1'));
+    const maps = ['--output_dir', 'maps', '--cam_npy_dir', 'cams'];
+    const { code, stderr } = await place.start('gen-attn.js', [...args, '3', ...maps]).ended;
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain('Wrote 6 maps to maps and cams');
+    expect(place.files('maps')).toEqual(place.files('one', 'attention_maps'));
+    const again = await place.start('gen-attn.js', [...args, '2', ...maps]).ended;
+    expect(again.stderr).toContain('Wrote 0 maps to maps and cams; 6 were there already');
   });
 
   it('stop together on Ctrl-C, and go on alone or as three', async () => {

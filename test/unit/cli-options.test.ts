@@ -30,6 +30,9 @@ function refusal(read: () => unknown): { code: number; text: string } {
   throw new Error('the arguments were taken');
 }
 
+/** What commands that work in several processes have when nobody says anything. */
+const ALONE = { nproc_per_node: 1, master_port: 29520, timeout: 600 };
+
 describe('train arguments', () => {
   it('are all read', () => {
     const line =
@@ -66,9 +69,7 @@ describe('train arguments', () => {
   it('that are absent set nothing', () => {
     expect(train('')).toEqual({
       config: { flags: [] },
-      nproc_per_node: 1,
-      master_port: 29520,
-      timeout: 600,
+      ...ALONE,
       verbose: false,
     });
   });
@@ -139,6 +140,7 @@ describe('gen-attn arguments', () => {
       attn_npy_dir: 'a',
       device: 'mps',
       overwrite: true,
+      ...ALONE,
       verbose: false,
     });
     expect(genAttn('--checkpoint x.pth').checkpoint).toBe('x.pth');
@@ -179,12 +181,13 @@ describe('evaluate arguments', () => {
       output_dir: 'o',
       device: 'cuda',
       json: true,
+      ...ALONE,
       verbose: false,
     });
   });
 
   it('that are absent set nothing; a negation is read with a hyphen and without', () => {
-    expect(evaluate('')).toEqual({ config: { flags: [] }, json: false, verbose: false });
+    expect(evaluate('')).toEqual({ config: { flags: [] }, ...ALONE, json: false, verbose: false });
     for (const flag of ['--no-flip', '--no_flip'])
       expect(evaluate(flag).config.flags).toEqual([{ key: 'test.flip', flag: '--flip', value: false }]);
   });
