@@ -96,7 +96,7 @@ export class ListedImagesDataset implements Dataset {
   }
 
   readImage(index: number): Promise<PixelImage> {
-    return readImageFile(this.#imagePath(index));
+    return readImageFile(this.imagePath(index));
   }
 
   readMask(index: number, image: PixelImage): Mask | undefined {
@@ -105,7 +105,7 @@ export class ListedImagesDataset implements Dataset {
     if (file === undefined) return undefined;
     const path = join(masksDir, file);
     const mask = checkedMask(readMaskPng(path), this.numClasses, ignoreIndex, path);
-    requireSameSize(mask, path, image, this.#imagePath(index));
+    requireSameSize(mask, path, image, this.imagePath(index));
     return mask;
   }
 
@@ -115,7 +115,7 @@ export class ListedImagesDataset implements Dataset {
     return { name: this.#name(index), image: toRgb(image), label: this.label(index), ...(mask && { mask }) };
   }
 
-  #imagePath(index: number): string {
+  imagePath(index: number): string {
     return join(this.#options.imageDir, this.#images.get(this.#name(index))!);
   }
 

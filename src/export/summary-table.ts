@@ -3,6 +3,8 @@ import { type Cell, formatTable } from './table.js';
 /** The scores that a run ends with; null stays visible as n/a. */
 interface Scores {
   images: number;
+  /** Of several classes. */
+  classes?: readonly unknown[];
   auroc: number | null;
   accuracy: number | null;
   f1: number | null;
@@ -16,6 +18,7 @@ interface Scores {
   bestIteration: number;
   evaluation?: {
     perSlice: { auroc: Interval };
+    perPatient: unknown;
     localisation: Record<string, { scores: { dice: Interval; pointingGame: Interval } }>;
   };
 }
@@ -35,7 +38,11 @@ export function summaryTable(
   const { perSlice, localisation } = summary.evaluation ?? {};
   const at = camDiceBest ? ` (threshold ${camDiceBest.threshold})` : '';
   const rows: Cell[][] = [
-    ['slice AUROC', shown(summary.auroc), range(perSlice?.auroc)],
+    [
+      summary.classes ? 'AUROC, mean of classes' : 'slice AUROC',
+      shown(summary.auroc),
+      range(perSlice?.auroc),
+    ],
     ['accuracy', shown(summary.accuracy)],
     ['F1', shown(summary.f1)],
     ['pointing game', shown(summary.pointingGame), range(localisation?.cam?.scores.pointingGame)],
@@ -48,7 +55,7 @@ export function summaryTable(
       ['CAM mIoU', shown(summary.camScore?.miou ?? null)],
       ['affinity CAM mIoU', shown(summary.affScore?.miou ?? null)],
     );
-  const title = `best.pth (iteration ${summary.bestIteration} of ${summary.iterations}) on ${summary.images} validation slices; 95 % intervals by patient`;
+  const title = `best.pth (iteration ${summary.bestIteration} of ${summary.iterations}) on ${summary.images} validation images; 95 % intervals by ${summary.evaluation?.perPatient ? 'patient' : 'image'}`;
   return [
     title,
     '',

@@ -8,6 +8,8 @@ import { type SplitScan, scanSplit } from './scan.js';
 export interface Inspection {
   dataset: string;
   rootDir: string;
+  /** Names of the classes without background; numbers where the dataset does not tell them. */
+  classes: string[];
   splits: SplitNumbers[];
   /** Checksums of the lists and patients on both sides, as training logs them. */
   lists: SplitReport;
@@ -57,6 +59,7 @@ export async function inspect(
   return {
     dataset: dataset.name,
     rootDir: dataset.root_dir,
+    classes: splits[0]!.perClass.map((_, c) => opened[0]!.dataset.classNames?.[c] ?? `class ${c + 1}`),
     splits,
     lists,
     duplicates,

@@ -14,7 +14,8 @@ export interface Outlook {
   iterations: { classification: number; camLabels: number; affinityLabels: number };
   intensity: Config['dataset']['intensity'];
   sampling: Config['train']['sampling'];
-  split: Config['dataset']['split']['by'];
+  /** How splits are made; `list` where the dataset has name lists. */
+  split: Config['dataset']['split']['by'] | 'list';
   /** The file that the encoder starts from; null: random weights. */
   pretrained: string | null;
 }
@@ -45,7 +46,7 @@ export function outlookOf({ train, dataset, backbone }: Config, training: SplitN
     },
     intensity: dataset.intensity,
     sampling: train.sampling,
-    split: dataset.split.by,
+    split: dataset.name_list_dir === undefined ? dataset.split.by : 'list',
     pretrained: isThere ? backbone.pretrained_path : null,
   };
 }
@@ -140,7 +141,9 @@ function tooFew({ split, samples }: SplitNumbers, { train }: Config): string[] {
     : [];
 }
 
-function imbalance({ split, prevalence, samples }: SplitNumbers, { train, val }: Config): string[] {
+function imbalance({ split, prevalence, samples, perClass }: SplitNumbers, { train, val }: Config): string[] {
+  // Photographs of several classes all have one: balance is a question of each class.
+  if (perClass.length > 1 && prevalence === 1) return [];
   if (prevalence === 0 || prevalence === 1) {
     const which = prevalence === 0 ? 'no' : 'only';
     const lost = split === val.split ? ': AUROC is undefined' : '';

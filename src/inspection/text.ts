@@ -8,12 +8,12 @@ const SHOWN = 3;
 
 /** An inspection for people. */
 export function inspectionText(found: Inspection): string {
-  const { dataset, rootDir, splits, outlook, warnings } = found;
+  const { dataset, rootDir, classes: names, splits, outlook, warnings } = found;
   const header = ['', ...splits.map(({ split }) => split)];
   const rows: Cell[][] = ROWS.map(([title, cell]) => [title, ...splits.map(cell)]);
   const several = (splits[0]?.perClass.length ?? 0) > 1;
   const classes = several
-    ? splits[0]!.perClass.map((_, c) => [`class ${c + 1}`, ...splits.map((s) => s.perClass[c])])
+    ? splits[0]!.perClass.map((_, c) => [names[c], ...splits.map((s) => s.perClass[c])])
     : [];
   const align = header.map((_, i) => (i === 0 ? ('left' as const) : ('right' as const)));
   return [
@@ -80,7 +80,7 @@ function outlookLines(outlook: Outlook): string[] {
         : mapped[intensity];
   return [
     'This configuration',
-    `- splits by ${split}; values are ${values}`,
+    `- splits by ${split === 'list' ? 'name lists' : split}; values are ${values}`,
     `- rescales training images to sides of ${rescaledSides[0]} to ${rescaledSides[1]} pixels and cuts or pads them to ${cropSize} x ${cropSize}`,
     `- takes ${stepsPerEpoch} steps an epoch (${sampling}), ${epochs.toFixed(1)} epochs in all: ${classification} iterations of ` +
       `classification, ${camLabels} with CAM labels, ${affinityLabels} with affinity labels`,

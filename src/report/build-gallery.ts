@@ -82,6 +82,13 @@ export async function buildGallery(
   return groups;
 }
 
+/** Of several classes, those that the image has; of one, whether it has it. */
+function truthOf({ labels }: CaseRow, names: readonly string[] | undefined): string {
+  if (labels.length === 1) return labels[0] === 1 ? 'positive' : 'negative';
+  const present = labels.flatMap((label, c) => (label === 1 ? [names?.[c] ?? `class ${c + 1}`] : []));
+  return present.length === 0 ? 'no class' : present.join(', ');
+}
+
 const dataUrl = (png: Uint8Array): string => `data:image/png;base64,${Buffer.from(png).toString('base64')}`;
 
 async function itemOf(dataset: Dataset, index: number, one: CaseRow, heatmap: string): Promise<GalleryItem> {
@@ -99,7 +106,7 @@ async function itemOf(dataset: Dataset, index: number, one: CaseRow, heatmap: st
     height,
     width,
     contours: contours.filter((path) => path !== ''),
-    positive: isPositive(one),
+    truth: truthOf(one, dataset.classNames),
     score: scoreOf(one),
     dice: diceOf(one),
   };

@@ -10,10 +10,16 @@ export const shown = (value: number | null | undefined, decimals = 3): string =>
 export const interval = ({ low, high }: Score, decimals = 3): string =>
   low === null || high === null ? '' : `${low.toFixed(decimals)}–${high.toFixed(decimals)}`;
 
-/** A table cell of a score with its interval; a missing one says why when pointed at, and to a screen reader. */
+/** As scoreCell, for tables of many: why a score is missing shows only when pointed at. */
+export function briefCell(score: Score): Html {
+  return score.value === null
+    ? html`<td data-value="" title="${score.reason ?? ''}" aria-label="${score.reason ?? 'undefined'}">—</td>`
+    : scoreCell(score);
+}
+
+/** A table cell of a score with its interval; a missing one says why. */
 export function scoreCell(score: Score | undefined): Html {
   if (!score) return html`<td></td>`;
-  if (score.value === null)
-    return html`<td title="${score.reason ?? ''}">— <span class="soft">${score.reason}</span></td>`;
+  if (score.value === null) return html`<td>— <span class="soft">${score.reason}</span></td>`;
   return html`<td data-value="${score.value}">${shown(score.value)} <span class="soft">${interval(score)}</span></td>`;
 }

@@ -36,11 +36,14 @@ export async function writeReport(config: Config, options: ReportOptions = {}): 
   const summary = readSummary(paths.summary);
   const chosen = readCases(paths.cases);
   requireSameRun(chosen.iteration, summary, paths);
-  const validation = scoreCases(chosen.cases, config);
+  const { classes } = chosen;
+  const validation = scoreCases(chosen.cases, config, { classes });
   const isOther = options.split !== undefined && options.split !== chosen.split;
   const own = isOther ? splitPaths(config, options.split!) : undefined;
   const { cases, split } = own ? readCases(own.cases) : chosen;
-  const evaluation = own ? scoreCases(cases, config, frozenThresholds(validation)) : validation;
+  const evaluation = own
+    ? scoreCases(cases, config, { classes, mapThresholds: frozenThresholds(validation) })
+    : validation;
 
   const open = (name: string) => getDataset(config.dataset.name).open(config.dataset, name, () => {});
   const dataset = open(split);

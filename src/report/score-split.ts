@@ -72,7 +72,8 @@ export async function scoreSplit(
     await loader.close();
     model.dispose();
   }
-  saveCases(own.cases, { split, iteration: chosen.iteration, cases: cases.cases });
+  const { classes, iteration } = chosen;
+  saveCases(own.cases, { split, classes, iteration, cases: cases.cases });
   const distances = new MapDistances(own.cases, thresholds.cam);
   const exported = await exportSplit(forSplit, {
     device,

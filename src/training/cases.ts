@@ -94,6 +94,8 @@ function measured(
 /** The cases of a checkpoint on a split, as best_cases.json holds them. */
 export interface SavedCases {
   split: string;
+  /** Names of the classes without background, where the dataset tells them. */
+  classes?: readonly string[] | undefined;
   iteration: number;
   cases: SavedCase[];
 }
@@ -106,20 +108,29 @@ export interface SavedCase extends EvaluatedCase {
 /** Replicates of the bootstrap: from seed to seed, the ends of an interval then vary by 2 % of its width. */
 const REPLICATES = 1000;
 
+export interface ScoreOptions {
+  /** Names of the classes without background. */
+  classes?: readonly string[] | undefined;
+  /**
+   * Chosen on validation data, by the name of the map. Absent: these cases are the validation's, and thresholds are
+   * chosen on them.
+   */
+  mapThresholds?: Readonly<Record<string, string>>;
+}
+
 /**
  * Scores of cases with intervals from resampling patients, as a configuration asks for them.
- * @param mapThresholds chosen on validation data, by the name of the map; absent: these cases are the validation's, and
- *   thresholds are chosen on them
  */
 export function scoreCases(
   cases: readonly EvaluatedCase[],
   { train, val }: Config,
-  mapThresholds?: Readonly<Record<string, string>>,
+  { classes, mapThresholds }: ScoreOptions = {},
 ): Evaluation {
   const random = new Random(hashSeed(train.seed, 'bootstrap'));
   const bootstrap = { random: () => random.next(), replicates: REPLICATES };
   const thresholds = mapThresholds ? { mapThresholds } : { chooseMapThresholds: true };
-  return evaluateCases(cases, { bootstrap, patientScore: { topK: val.patient_top_k }, ...thresholds });
+  const patientScore = { topK: val.patient_top_k };
+  return evaluateCases(cases, { bootstrap, classes, patientScore, ...thresholds });
 }
 
 /** The scores of an evaluation as summary.json and metrics.jsonl keep them. */

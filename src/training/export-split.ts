@@ -111,7 +111,7 @@ export async function exportSplit(config: Config, options: ExportSplitOptions): 
     const finished = await openMaps(folders, await fingerprint(config, checkpoint), options.overwrite, team);
     log.info(
       '%s',
-      `Exporting attention maps of ${loader.length} slices (split '${config.val.split}') from ${checkpoint}`,
+      `Exporting attention maps of ${loader.length} images (split '${config.val.split}') from ${checkpoint}`,
     );
     const total = Math.ceil(loader.length / team.size);
     if (team.isLead) progress = createProgress({ label: 'Exporting maps', total, logger: log });

@@ -112,7 +112,7 @@ export class TrainLog {
     this.#before = secondsBefore;
     this.#sessionStart = Date.now();
     this.info(
-      `Training ${config.backbone.config} on ${training.names.length} ${config.dataset.name} slices: ${max_iters} iterations of ` +
+      `Training ${config.backbone.config} on ${training.names.length} ${config.dataset.name} images: ${max_iters} iterations of ` +
         `${samples_per_gpu}, CAM labels after ${cam_iters}, affinity labels after ${aff_label_switch_iter}`,
     );
     if (!this.metricsPath) return;

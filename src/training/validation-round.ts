@@ -40,7 +40,8 @@ export async function validateAndKeepBest(session: TrainSession): Promise<void> 
   }).finally(() => evalLoader.close());
   if (!scores) return;
   if (!Number.isFinite(scores.loss)) throw NonFiniteLoss.ofValidation(iteration, scores.loss);
-  scores.evaluation = withoutCurves(scoreCases(cases.cases, config));
+  const classes = evalLoader.dataset.classNames;
+  scores.evaluation = withoutCurves(scoreCases(cases.cases, config, { classes }));
   progress.validated = iteration;
   await log.validation(iteration, scores);
   const better = selectBest(progress.best, iteration, scores, config.train.select);
@@ -48,7 +49,7 @@ export async function validateAndKeepBest(session: TrainSession): Promise<void> 
   progress.best = better.best;
   if (team.isLead) {
     saveWeights(model, paths.best);
-    saveCases(paths.cases, { split: config.val.split, iteration, cases: cases.cases });
+    saveCases(paths.cases, { split: config.val.split, classes, iteration, cases: cases.cases });
   }
   log.info(`New best checkpoint: ${better.reason}`);
 }

@@ -5,6 +5,7 @@ import { chooseCases } from '../../src/report/build-gallery.js';
 import { chart, ticks } from '../../src/report/chart.js';
 import { contourPath } from '../../src/report/contour.js';
 import { html } from '../../src/report/html.js';
+import { briefCell } from '../../src/report/numbers.js';
 
 describe('html', () => {
   it('lets no value become markup, and markup pass', () => {
@@ -107,5 +108,17 @@ describe('chooseCases', () => {
     expect(new Set(names('Random')).size).toBe(8);
     const few = chooseCases(cases.slice(0, 5), 1);
     expect([...few[0]!.cases, ...few[1]!.cases]).toHaveLength(5);
+  });
+});
+
+describe('briefCell', () => {
+  it('keeps why a score is missing out of sight, but not out of reach', () => {
+    const missing = { value: null, low: null, high: null, reason: 'there is no "positive" sample' };
+    expect(briefCell(missing).text).toBe(
+      '<td data-value="" title="there is no &quot;positive&quot; sample" aria-label="there is no &quot;positive&quot; sample">—</td>',
+    );
+    expect(briefCell({ value: 0.5, low: 0.25, high: 0.75 }).text).toContain(
+      '0.500 <span class="soft">0.250–0.750',
+    );
   });
 });

@@ -1,7 +1,7 @@
 import type { ClassEvaluation, Evaluation, Score } from '../../metrics/index.js';
 import { chart } from '../chart.js';
 import { type Html, html } from '../html.js';
-import { scoreCell } from '../numbers.js';
+import { briefCell, scoreCell } from '../numbers.js';
 
 const ROWS: readonly [keyof Evaluation['perSlice']['scores'], string][] = [
   ['auroc', 'AUROC'],
@@ -110,7 +110,7 @@ function perClassTable({ perSlice }: Evaluation): Html {
   const rows = perSlice.perClass.map(
     (one) =>
       html`<tr><th scope="row">${one.class}</th><td>${one.positives}</td>${columns.map(([name]) =>
-        scoreCell(one.scores[name]),
+        briefCell(one.scores[name]),
       )}</tr>`,
   );
   return html`<h3>By class</h3><div class="scroll"><table class="sortable"><thead><tr><th scope="col">Class</th>

@@ -11,7 +11,8 @@ export interface GalleryItem {
   width: number;
   /** SVG paths of the mask's outlines, one for each class in it. */
   contours: string[];
-  positive: boolean;
+  /** What the image shows, in words: "positive", "negative", or the names of its classes. */
+  truth: string;
   score: number;
   /** Dice of the map at the chosen threshold; null where there is nothing to overlap. */
   dice: number | null;
@@ -37,8 +38,7 @@ ${filled.map(
 }
 
 function itemOf(item: GalleryItem): Html {
-  const { name, image, heatmap, height, width, contours, positive, score, dice } = item;
-  const truth = positive ? 'positive' : 'negative';
+  const { name, image, heatmap, height, width, contours, truth, score, dice } = item;
   const overlap = dice === null ? '' : `, Dice ${shown(dice)}`;
   // Two strokes, dark below light: the outline shows on every colour of the map.
   const outline =

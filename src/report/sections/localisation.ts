@@ -1,7 +1,7 @@
 import type { Evaluation, LocalisationScoreName } from '../../metrics/index.js';
 import { chart } from '../chart.js';
 import { type Html, html } from '../html.js';
-import { scoreCell } from '../numbers.js';
+import { briefCell, scoreCell } from '../numbers.js';
 
 /** What the maps of an evaluation are called. */
 const MAPS: Readonly<Record<string, string>> = {
@@ -40,6 +40,7 @@ export function localisationSection({ localisation, classes }: Evaluation): Html
 <p class="soft">Dice, IoU and distances over positive images, areas over negative ones.${several} ${maps.map(([name, map]) => thresholdText(name, map))}</p>
 <div class="scroll"><table><thead><tr><th scope="col">Score</th>${maps.map(([name]) => html`<th scope="col">${mapTitle(name)}</th>`)}</tr></thead>
 <tbody>${rows}</tbody></table></div>
+${classes.length > 1 && perClassTable(maps)}
 <div class="figures">${swept.map(
     ([name, { sweep, threshold }]) =>
       html`<figure><h3>${mapTitle(name)}: thresholds</h3>${chart({
@@ -57,6 +58,22 @@ export function localisationSection({ localisation, classes }: Evaluation): Html
         marks: threshold === null ? [] : [{ x: Number(threshold), label: 'chosen' }],
       })}</figure>`,
   )}</div></section>`;
+}
+
+type Maps = [name: string, map: Evaluation['localisation'][string]][];
+
+/** Dice of each class by kind of map, and where its highest point lies. */
+function perClassTable(maps: Maps): Html {
+  const rows = maps[0]![1].perClass.map(
+    (one, c) =>
+      html`<tr><th scope="row">${one.class}</th><td>${one.slices.positive}</td>${maps.map(([, map]) =>
+        briefCell(map.perClass[c]!.scores.dice),
+      )}${briefCell(one.scores.pointingGame)}</tr>`,
+  );
+  const heads = ['Class', 'Images', ...maps.map(([name]) => `${mapTitle(name)}: Dice`), 'Pointing game'];
+  return html`<h3>By class</h3><div class="scroll"><table class="sortable"><thead><tr>${heads.map(
+    (head) => html`<th scope="col">${head}</th>`,
+  )}</tr></thead><tbody>${rows}</tbody></table></div>`;
 }
 
 function thresholdText(name: string, map: Evaluation['localisation'][string]): string {
