@@ -35,6 +35,19 @@ export class NonFiniteLoss extends Error {
   }
 }
 
+/** Other processes of the team are gone or silent amid a step, whose weights cannot be trusted any more. */
+export class TeamLost extends Error {
+  override readonly name = 'TeamLost';
+
+  constructor(cause: Error, rank: number, iteration: number, last: string) {
+    super(
+      `${cause.message}\nRank ${rank} lost the others in iteration ${iteration}. ` +
+        `${last} holds the last validated iteration, if there was one: go on from it with --resume.`,
+      { cause },
+    );
+  }
+}
+
 /** A fault amid the work, by which last.pth was saved. */
 export class TrainingStopped extends Error {
   override readonly name = 'TrainingStopped';

@@ -1,6 +1,7 @@
 import type { Config } from '../config/schema.js';
 import { writeFileAtomic } from '../io/atomic.js';
-import { NonFiniteLoss, TrainingStopped } from './faults.js';
+import { TorchError } from '../native/index.js';
+import { NonFiniteLoss, TeamLost, TrainingStopped } from './faults.js';
 import { breathe } from './interrupt.js';
 import { phaseAt } from './schedule.js';
 import { type TrainOptions, TrainSession } from './session.js';
@@ -59,6 +60,8 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
     const { iteration } = session.progress;
     // Outside of a step the weights are sound: a bad slice must not cost the hours before it.
     const isSound = !stepping && !(error instanceof NonFiniteLoss);
+    const lost = error instanceof TorchError && error.code === 'ERR_DISTRIBUTED';
+    if (lost && stepping) throw new TeamLost(error, team.rank, iteration + 1, paths.last);
     if (!isSound || iteration === session.startedWith) throw error;
     session.saveAlone();
     throw new TrainingStopped(error, iteration, paths.last);

@@ -1,11 +1,12 @@
 /** One model trained by several processes, from the command line. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { freePort } from '../../src/distributed/free-port.js';
 import { readCheckpoint } from '../../src/io/checkpoint.js';
 import { type Ended, type Running, Workplace } from '../e2e/workplace.js';
+import { findPython } from '../oracles/python.js';
 
 const place = new Workplace().phantom();
 /** Six iterations of all phases; drop path would draw other paths in other processes. */
@@ -164,7 +165,7 @@ describe('when one process fails', () => {
     const { code, stderr } = await running.ended;
     expect(code, stderr).toBe(1);
     expect(stderr).toMatch(/Rank 0 of 2 failed first/);
-    expect(stderr).toMatch(/Training stopped after iteration \d+|rank 0 of 2/);
+    expect(stderr).toMatch(/Training stopped after iteration \d+|Rank 0 lost the others in iteration \d+/);
   }, 60_000);
 
   it('throwing, at a slice that only it reads: its own message comes first', async () => {
@@ -178,6 +179,23 @@ describe('when one process fails', () => {
       /Rank [01] of 2 failed first, with exit code [12]\. It said last:\n.*LASC_002_03_1\.npy/,
     );
   });
+});
+
+const python = findPython(['torch']);
+
+it.skipIf(!python)('trains under torchrun as it is', async () => {
+  const dist = fileURLToPath(new URL('../../dist/train.js', import.meta.url));
+  const torchrun = ['-m', 'torch.distributed.run', '--no-python', '--nproc_per_node=2', '--standalone'];
+  const train = [process.execPath, dist, '--cpu', '--config', config, '--work_dir', 'torchrun'];
+  const { status, stdout, stderr } = spawnSync(python!, [...torchrun, ...train], {
+    cwd: place.root,
+    env: { ...process.env, OMP_NUM_THREADS: '1', NODE_OPTIONS: '' },
+    encoding: 'utf8',
+  });
+  expect(status, stderr).toBe(0);
+  expect(stderr).toContain('Working in 2 processes (gloo)');
+  expect(stdout.match(/^slice AUROC/gm)).toHaveLength(1);
+  expect(place.json('torchrun', 'summary.json').iterations).toBe(6);
 });
 
 describe('processes that were started differently', () => {
