@@ -95,7 +95,10 @@ function parseUrl(url: string): URL {
 
 async function send(url: string, options: Parameters<typeof request>[1]): Promise<Answer> {
   try {
-    return await request(url, options);
+    const answer = await request(url, options);
+    // A line may break before anybody reads the body: who reads it then gets the error, and nobody's is uncaught.
+    answer.body.on('error', () => {});
+    return answer;
   } catch (error) {
     throw brokenLine(error, url);
   }
