@@ -19,11 +19,14 @@ interface Scores {
   evaluation?: {
     perSlice: { auroc: Interval };
     perPatient: unknown;
-    localisation: Record<string, { scores: { dice: Interval; pointingGame: Interval } }>;
+    localisation: Record<
+      string,
+      { threshold: string | null; scores: { dice: Interval; pointingGame: Interval } }
+    >;
   };
 }
 
-type Interval = { low: number | null; high: number | null };
+type Interval = { value: number | null; low: number | null; high: number | null };
 
 /** The short table at the end of a training: scores of best.pth on validation, and where everything lies. */
 export function summaryTable(
@@ -36,7 +39,12 @@ export function summaryTable(
   const range = (score: Interval | undefined): Cell =>
     score?.low == null ? '' : `${score.low.toFixed(3)} to ${score.high!.toFixed(3)}`;
   const { perSlice, localisation } = summary.evaluation ?? {};
-  const at = camDiceBest ? ` (threshold ${camDiceBest.threshold})` : '';
+  // Of several classes, intervals belong to means over classes, as in the report; summary.json's scores of maps are
+  // means over all pairs of image and class.
+  const macro = summary.classes ? localisation : undefined;
+  const [cam, seg] = [macro?.cam, macro?.seg];
+  const threshold = cam ? cam.threshold : camDiceBest?.threshold;
+  const at = threshold ? ` (threshold ${threshold})` : '';
   const rows: Cell[][] = [
     [
       summary.classes ? 'AUROC, mean of classes' : 'slice AUROC',
@@ -45,9 +53,21 @@ export function summaryTable(
     ],
     ['accuracy', shown(summary.accuracy)],
     ['F1', shown(summary.f1)],
-    ['pointing game', shown(summary.pointingGame), range(localisation?.cam?.scores.pointingGame)],
-    [`CAM Dice, best${at}`, shown(camDiceBest?.dice ?? null), range(localisation?.cam?.scores.dice)],
-    ['segmentation Dice', shown(summary.segDice), range(localisation?.seg?.scores.dice)],
+    [
+      'pointing game',
+      shown(cam ? cam.scores.pointingGame.value : summary.pointingGame),
+      range(localisation?.cam?.scores.pointingGame),
+    ],
+    [
+      `CAM Dice, best${at}`,
+      shown(cam ? cam.scores.dice.value : (camDiceBest?.dice ?? null)),
+      range(localisation?.cam?.scores.dice),
+    ],
+    [
+      'segmentation Dice',
+      shown(seg ? seg.scores.dice.value : summary.segDice),
+      range(localisation?.seg?.scores.dice),
+    ],
   ];
   if (summary.segScore)
     rows.push(
@@ -55,7 +75,7 @@ export function summaryTable(
       ['CAM mIoU', shown(summary.camScore?.miou ?? null)],
       ['affinity CAM mIoU', shown(summary.affScore?.miou ?? null)],
     );
-  const title = `best.pth (iteration ${summary.bestIteration} of ${summary.iterations}) on ${summary.images} validation images; 95 % intervals by ${summary.evaluation?.perPatient ? 'patient' : 'image'}`;
+  const title = `best.pth (iteration ${summary.bestIteration} of ${summary.iterations}) on ${summary.images} validation images; 95 % intervals by ${summary.evaluation?.perPatient ? 'patient' : 'image'}${summary.classes ? '; means over the classes' : ''}`;
   return [
     title,
     '',

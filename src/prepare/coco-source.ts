@@ -28,7 +28,7 @@ export async function readSource(
 ): Promise<CocoIndex> {
   const files = listImages(folder);
   const index = await indexCocoFile(annotations, faults, (done, total) =>
-    onProgress?.(`Reading ${split} annotations (MB)`, Math.round(done / 1e6), Math.round(total / 1e6)),
+    onProgress?.(`Reading ${split} annotations (MB)`, Math.ceil(done / 1e6), Math.ceil(total / 1e6)),
   );
   const annotated = index.images.filter(({ present }) => present.size > 0);
   let done = 0;

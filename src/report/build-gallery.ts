@@ -8,10 +8,13 @@ import { encodePng } from '../export/png.js';
 import { hashSeed, Random } from '../loading/random.js';
 import type { CaseRow } from '../metrics/index.js';
 import { contourPath } from './contour.js';
+import { shown } from './numbers.js';
 import type { GalleryGroup, GalleryItem } from './sections/gallery.js';
 
 /** Images in one group. */
 const SHOWN = 8;
+/** A class is called above this score. */
+const CALLED = 0.5;
 
 interface Choice {
   title: string;
@@ -19,8 +22,12 @@ interface Choice {
   cases: CaseRow[];
 }
 
-const isPositive = ({ labels }: CaseRow): boolean => labels.includes(1);
 const scoreOf = ({ scores }: CaseRow): number => Math.max(...scores);
+const scoresWhere = ({ labels, scores }: CaseRow, label: number): number[] =>
+  scores.filter((_, c) => labels[c] === label);
+/** Highest score of a class that the image lacks, lowest of one that it has; infinite where there is none. */
+const alarmOf = (one: CaseRow): number => Math.max(...scoresWhere(one, 0));
+const missOf = (one: CaseRow): number => Math.min(...scoresWhere(one, 1));
 
 /** Dice of the class activation map, mean over the classes that the image shows. */
 function diceOf({ localisation }: CaseRow): number | null {
@@ -35,12 +42,9 @@ export function chooseCases(cases: readonly CaseRow[], seed: number): Choice[] {
   const overlapping = cases.filter((one) => diceOf(one) !== null).sort((a, b) => diceOf(b)! - diceOf(a)!);
   const best = overlapping.slice(0, SHOWN);
   const worst = overlapping.slice(best.length).slice(-SHOWN).reverse();
-  const falseAlarms = cases
-    .filter((one) => !isPositive(one) && scoreOf(one) > 0.5)
-    .sort((a, b) => scoreOf(b) - scoreOf(a));
-  const missed = cases
-    .filter((one) => isPositive(one) && scoreOf(one) <= 0.5)
-    .sort((a, b) => scoreOf(a) - scoreOf(b));
+  const falseAlarms = cases.filter((one) => alarmOf(one) > CALLED).sort((a, b) => alarmOf(b) - alarmOf(a));
+  const missed = cases.filter((one) => missOf(one) <= CALLED).sort((a, b) => missOf(a) - missOf(b));
+  const several = (cases[0]?.labels.length ?? 1) > 1;
   const order = new Random(hashSeed(seed, 'report gallery')).permutation(cases.length);
   const random = [...order].slice(0, SHOWN).map((i) => cases[i]!);
   return [
@@ -48,12 +52,16 @@ export function chooseCases(cases: readonly CaseRow[], seed: number): Choice[] {
     { title: 'Worst maps', note: 'Lowest Dice at the chosen threshold.', cases: worst },
     {
       title: 'False alarms',
-      note: 'Negative, and called positive with the highest scores.',
+      note: several
+        ? 'Called to show a class that they lack, with the highest scores.'
+        : 'Negative, and called positive with the highest scores.',
       cases: falseAlarms.slice(0, SHOWN),
     },
     {
       title: 'Missed',
-      note: 'Positive, and called negative with the lowest scores.',
+      note: several
+        ? 'Show a class that was not called, with the lowest scores.'
+        : 'Positive, and called negative with the lowest scores.',
       cases: missed.slice(0, SHOWN),
     },
     { title: 'Random', note: 'Drawn without looking.', cases: random },
@@ -82,11 +90,17 @@ export async function buildGallery(
   return groups;
 }
 
-/** Of several classes, those that the image has; of one, whether it has it. */
-function truthOf({ labels }: CaseRow, names: readonly string[] | undefined): string {
-  if (labels.length === 1) return labels[0] === 1 ? 'positive' : 'negative';
-  const present = labels.flatMap((label, c) => (label === 1 ? [names?.[c] ?? `class ${c + 1}`] : []));
-  return present.length === 0 ? 'no class' : present.join(', ');
+/** Of several classes, those that the image has and those it was wrongly called to have; of one, whether it has it. */
+export function captionOf(one: CaseRow, names?: readonly string[]): string {
+  const { labels, scores } = one;
+  if (labels.length === 1)
+    return `${labels[0] === 1 ? 'positive' : 'negative'}, score ${shown(scoreOf(one))}`;
+  const told = (wanted: (c: number) => boolean) =>
+    labels.flatMap((_, c) => (wanted(c) ? [`${names?.[c] ?? `class ${c + 1}`} ${shown(scores[c])}`] : []));
+  const present = told((c) => labels[c] === 1);
+  const alarms = told((c) => labels[c] === 0 && scores[c]! > CALLED);
+  const wrong = alarms.length === 0 ? '' : `; wrongly called ${alarms.join(', ')}`;
+  return `${present.length === 0 ? 'no class' : present.join(', ')}${wrong}`;
 }
 
 const dataUrl = (png: Uint8Array): string => `data:image/png;base64,${Buffer.from(png).toString('base64')}`;
@@ -106,8 +120,7 @@ async function itemOf(dataset: Dataset, index: number, one: CaseRow, heatmap: st
     height,
     width,
     contours: contours.filter((path) => path !== ''),
-    truth: truthOf(one, dataset.classNames),
-    score: scoreOf(one),
+    caption: captionOf(one, dataset.classNames),
     dice: diceOf(one),
   };
 }

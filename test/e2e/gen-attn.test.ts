@@ -204,7 +204,7 @@ describe('Ctrl-C', () => {
       '1.0',
       '2.0',
     ]);
-    await running.says('Exporting attention maps of 18 slices');
+    await running.says('Exporting attention maps of 18 images');
     running.child.kill('SIGINT');
     const { code, stderr } = await running.ended;
     expect(code).toBe(130);

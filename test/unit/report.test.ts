@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { CaseRow } from '../../src/metrics/index.js';
-import { chooseCases } from '../../src/report/build-gallery.js';
+import { type CaseRow, evaluateCases } from '../../src/metrics/index.js';
+import { captionOf, chooseCases } from '../../src/report/build-gallery.js';
 import { chart, ticks } from '../../src/report/chart.js';
 import { contourPath } from '../../src/report/contour.js';
 import { html } from '../../src/report/html.js';
 import { briefCell } from '../../src/report/numbers.js';
+import { classificationSection } from '../../src/report/sections/classification.js';
 
 describe('html', () => {
   it('lets no value become markup, and markup pass', () => {
@@ -120,5 +121,40 @@ describe('briefCell', () => {
     expect(briefCell({ value: 0.5, low: 0.25, high: 0.75 }).text).toContain(
       '0.500 <span class="soft">0.250–0.750',
     );
+  });
+});
+
+describe('a report of several classes', () => {
+  const CLASSES = ['person', 'dog', 'cat'];
+  const row = (name: string, labels: number[], scores: number[]): CaseRow => ({
+    name,
+    patient: null,
+    labels,
+    scores,
+    localisation: {},
+  });
+  const both = row('both', [1, 1, 0], [0.9, 0.2, 0.1]);
+  const mistaken = row('mistaken', [1, 0, 0], [0.8, 0.1, 0.7]);
+  const right = row('right', [0, 1, 0], [0.1, 0.9, 0.2]);
+
+  it('counts a missed class though another was found, and an alarm though the image is positive', () => {
+    const groups = chooseCases([both, mistaken, right], 1);
+    const names = (title: string) => groups.find((one) => one.title === title)!.cases.map(({ name }) => name);
+    expect(names('Missed')).toEqual(['both']);
+    expect(names('False alarms')).toEqual(['mistaken']);
+  });
+
+  it('says under a picture which classes there are, and which were called wrongly', () => {
+    expect(captionOf(both, CLASSES)).toBe('person 0.900, dog 0.200');
+    expect(captionOf(mistaken, CLASSES)).toBe('person 0.800; wrongly called cat 0.700');
+    expect(captionOf(row('none', [0, 0, 0], [0, 0, 0]))).toBe('no class');
+    expect(captionOf(row('one', [1], [0.25]))).toBe('positive, score 0.250');
+  });
+
+  it('speaks of few images, not of patients, where no patient is known', () => {
+    const cases = [both, right].map(({ name, labels, scores }) => ({ name, labels, scores }));
+    const bootstrap = { random: Math.random, replicates: 5 };
+    const { text } = classificationSection(evaluateCases(cases, { classes: CLASSES, bootstrap }));
+    expect(text).toContain('With 2 images they are too narrow');
   });
 });

@@ -33,19 +33,20 @@ export function classificationSection(evaluation: Evaluation): Html {
   return html`<section id="classification"><h2>Classification</h2>
 <p class="soft">Positive above ${method.threshold}. ${perPatient && `A patient's score is the ${method.patientScore}.`}${averaged} ${methodText(evaluation)}</p>
 <div class="scroll"><table><thead><tr><th scope="col">Score</th>${head}</tr></thead><tbody>${rows}</tbody></table></div>
-${classes.length > 1 ? perClassTable(evaluation) : figures(perSlice.perClass[0]!, 'slices')}
+${classes.length > 1 ? perClassTable(evaluation) : figures(perSlice.perClass[0]!, perPatient ? 'slices' : 'images')}
 </section>`;
 }
 
 /** Below it, percentile intervals are known to be too narrow: see docs/metrics.md. */
 const FEW_PATIENTS = 20;
 
-function methodText({ method: { intervals } }: Evaluation): string {
+function methodText({ method: { intervals }, patients: known }: Evaluation): string {
   if (!intervals) return '';
+  const unit = known === null ? 'images' : 'patients';
   const { method, confidence, replicates, patients } = intervals;
   const few =
     patients < FEW_PATIENTS
-      ? ` With ${patients} patients they are too narrow: read them as a lower bound.`
+      ? ` With ${patients} ${unit} they are too narrow: read them as a lower bound.`
       : '';
   return `Intervals of ${100 * confidence} %: ${method}, ${replicates} replicates.${few}`;
 }

@@ -11,9 +11,8 @@ export interface GalleryItem {
   width: number;
   /** SVG paths of the mask's outlines, one for each class in it. */
   contours: string[];
-  /** What the image shows, in words: "positive", "negative", or the names of its classes. */
-  truth: string;
-  score: number;
+  /** What the image shows and what it was called, with scores. */
+  caption: string;
   /** Dice of the map at the chosen threshold; null where there is nothing to overlap. */
   dice: number | null;
 }
@@ -38,7 +37,7 @@ ${filled.map(
 }
 
 function itemOf(item: GalleryItem): Html {
-  const { name, image, heatmap, height, width, contours, truth, score, dice } = item;
+  const { name, image, heatmap, height, width, contours, caption, dice } = item;
   const overlap = dice === null ? '' : `, Dice ${shown(dice)}`;
   // Two strokes, dark below light: the outline shows on every colour of the map.
   const outline =
@@ -46,6 +45,6 @@ function itemOf(item: GalleryItem): Html {
     html`<svg viewBox="0 0 ${width} ${height}" preserveAspectRatio="none" aria-hidden="true">
 ${contours.map((d) => html`<path class="contour under" d="${d}"/><path class="contour" d="${d}"/>`)}</svg>`;
   return html`<li><div class="pair"><div><img src="${image}" width="${width}" height="${height}" alt="Image ${name}"></div>
-<div><img src="${heatmap}" width="${width}" height="${height}" alt="Map of ${name}, ${truth}, score ${shown(score)}${overlap}">${outline}</div></div>
-<p><b>${name}</b><br>${truth}, score ${shown(score)}${overlap}</p></li>`;
+<div><img src="${heatmap}" width="${width}" height="${height}" alt="Map of ${name}, ${caption}${overlap}">${outline}</div></div>
+<p><b>${name}</b><br>${caption}${overlap}</p></li>`;
 }

@@ -28,7 +28,7 @@ export function localisationSection({ localisation, classes }: Evaluation): Html
   const maps = Object.entries(localisation);
   if (maps.length === 0) {
     return html`<section id="localisation"><h2>Localisation</h2>
-<p class="none">Not scored: there are no masks for this split. Put them in masks/{same name}.npy beside the slices to see where maps are right.</p></section>`;
+<p class="none">Not scored: there are no masks for this split. Set dataset.masks_dir to the folder that holds them (medical slices: masks/{same name}.npy beside imageSlice) to see where maps are right.</p></section>`;
   }
   const rows = ROWS.map(
     ([name, title]) =>
