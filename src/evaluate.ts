@@ -5,6 +5,7 @@ import { loadCommandConfig } from './cli/load-config.js';
 import { runMain } from './cli/run-main.js';
 import { enterTeam } from './cli/team.js';
 import { workDirPaths } from './config/work-dir.js';
+import { claimGpu } from './distributed/index.js';
 import { scoreTable } from './evaluation/score-table.js';
 import { getDevice } from './training/device.js';
 import { evaluateSplit } from './training/evaluate-split.js';
@@ -13,6 +14,7 @@ import { setupLogger } from './training/logging.js';
 await runMain(async () => {
   const args = readEvaluateArguments(process.argv.slice(2));
   const { config, notes } = await loadCommandConfig(args.config);
+  claimGpu();
   const device = getDevice(args.device);
   const entered = await enterTeam(args, device);
   if (typeof entered === 'number') return entered;

@@ -9,6 +9,7 @@ import { UsageError } from './config/errors.js';
 import type { Config } from './config/schema.js';
 import { workDirPaths } from './config/work-dir.js';
 import type { SplitReport } from './datasets/split-report.js';
+import { claimGpu } from './distributed/index.js';
 import { summaryTable } from './export/summary-table.js';
 import { writeReport } from './report/report.js';
 import { checkData } from './training/check-data.js';
@@ -29,6 +30,7 @@ await runMain(async () => {
   const resume = args.resume === true ? paths.last : args.resume;
   if (resume && !existsSync(resume))
     throw new UsageError(`Expected a checkpoint to resume from at ${resume} but there is no such file.`);
+  claimGpu();
   const device = getDevice(args.device);
   const entered = await enterTeam(args, device, () => checkData(config));
   if (typeof entered === 'number') return entered;

@@ -171,6 +171,19 @@ function slurm(env: Environment): DistributedEnvironment {
   return place;
 }
 
+/**
+ * Leaves a process one GPU of its machine, that of its local rank. CUDA reads the variable when it is first asked for
+ * devices: call this before. A launcher or user who has given each process its own GPU is left alone.
+ */
+export function claimGpu(env: NodeJS.ProcessEnv = process.env): void {
+  const place = readEnvironment(env);
+  if (!place || place.localWorldSize === 1) return;
+  const visible = env.CUDA_VISIBLE_DEVICES?.split(',').filter((device) => device !== '');
+  if (visible?.length === 1) return;
+  const { localRank } = place;
+  env.CUDA_VISIBLE_DEVICES = visible?.length ? visible[localRank % visible.length] : String(localRank);
+}
+
 /** srun started this process as one of several; the batch script itself has the variables as well, but runs once. */
 function inSlurmStep(env: Environment): boolean {
   const step = Number(env.SLURM_STEP_ID ?? env.SLURM_STEPID ?? Number.NaN);

@@ -1,5 +1,5 @@
 export { Ddp, type DdpOptions } from './ddp.js';
-export { type DistributedEnvironment, type Launcher, readEnvironment } from './environment.js';
+export { claimGpu, type DistributedEnvironment, type Launcher, readEnvironment } from './environment.js';
 export { type LaunchOptions, launch } from './launcher.js';
 export { ModelMismatch } from './model-agreement.js';
 export {

@@ -3,7 +3,7 @@
  * srun(1) "OUTPUT ENVIRONMENT VARIABLES" (Slurm), Open MPI's mpirun(1).
  */
 import { describe, expect, it } from 'vitest';
-import { readEnvironment } from '../../src/distributed/environment.js';
+import { claimGpu, readEnvironment } from '../../src/distributed/environment.js';
 import { firstHost } from '../../src/distributed/slurm-hosts.js';
 
 const TORCHRUN = {
@@ -144,5 +144,32 @@ describe('firstHost', () => {
     ['', undefined],
   ])('of %s is %s', (list, host) => {
     expect(firstHost(list)).toBe(host);
+  });
+});
+
+describe('claimGpu', () => {
+  const four = {
+    RANK: '6',
+    WORLD_SIZE: '8',
+    LOCAL_RANK: '2',
+    LOCAL_WORLD_SIZE: '4',
+    MASTER_ADDR: 'a',
+    MASTER_PORT: '1',
+  };
+  const claimed = (env: Record<string, string>) => {
+    const own: NodeJS.ProcessEnv = { ...env };
+    claimGpu(own);
+    return own.CUDA_VISIBLE_DEVICES;
+  };
+
+  it.each([
+    ['its own of all', four, '2'],
+    ['its own of those that may be used', { ...four, CUDA_VISIBLE_DEVICES: '4,5,6,7' }, '6'],
+    ['one that another shares, where there are too few', { ...four, CUDA_VISIBLE_DEVICES: '0,1' }, '0'],
+    ['what it was given', { ...four, CUDA_VISIBLE_DEVICES: '3' }, '3'],
+    ['all, alone on its machine', { ...four, LOCAL_RANK: '0', LOCAL_WORLD_SIZE: '1' }, undefined],
+    ['all, alone', {}, undefined],
+  ])('takes %s', (_, env, device) => {
+    expect(claimed(env)).toBe(device);
   });
 });
