@@ -1,26 +1,17 @@
 #!/usr/bin/env node
 /** npm run gen-attn: exports attention maps from a checkpoint. */
 import { readGenAttnArguments } from './cli/gen-attn-options.js';
-import { loadCommandConfig } from './cli/load-config.js';
+import { openCommand } from './cli/open-command.js';
 import { runMain } from './cli/run-main.js';
-import { enterTeam } from './cli/team.js';
 import { workDirPaths } from './config/work-dir.js';
-import { claimGpu } from './distributed/index.js';
 import { finalCheckpoint } from './training/checkpoints.js';
-import { getDevice } from './training/device.js';
 import { exportSplit } from './training/export-split.js';
-import { setupLogger } from './training/logging.js';
 
 await runMain(async () => {
   const args = readGenAttnArguments(process.argv.slice(2));
-  const { config, notes } = await loadCommandConfig(args.config);
-  claimGpu();
-  const device = getDevice(args.device);
-  const entered = await enterTeam(args, device);
-  if (typeof entered === 'number') return entered;
-  const { team } = entered;
-  const log = setupLogger(undefined, { verbose: args.verbose, silent: !team.isLead });
-  for (const note of [...notes, ...entered.notes]) log.info('%s', note);
+  const opened = await openCommand(args);
+  if (typeof opened === 'number') return opened;
+  const { config, device, team, log } = opened;
   const paths = workDirPaths(config);
   const result = await exportSplit(config, {
     device,
