@@ -125,7 +125,14 @@ export * from './metrics/index.js';
 export { type Backbone, backboneNames, getBackbone } from './models/backbones.js';
 export { convertPretrained } from './models/pretrained.js';
 export { StateDictMismatch } from './models/state-dict.js';
-export { type ParameterGroups, type Wanted, WeTr, type WeTrOptions, type WeTrOutput } from './models/wetr.js';
+export {
+  type Amp,
+  type ParameterGroups,
+  type Wanted,
+  WeTr,
+  type WeTrOptions,
+  type WeTrOutput,
+} from './models/wetr.js';
 // Tensors of libtorch, their memory, devices and seeds.
 export { type BuildInfo, TorchError } from './native/index.js';
 export {

@@ -15,7 +15,7 @@ import type { Device } from './tensor/index.js';
 import { getDevice } from './training/device.js';
 
 /** What a checkpoint does not tell, or an embedder may choose. */
-export interface PredictorOptions extends Pick<WeTrOptions, 'pooling' | 'stride'> {
+export interface PredictorOptions extends Pick<WeTrOptions, 'pooling' | 'stride' | 'amp'> {
   /** Scales of the class activation map; scale 1 always runs. Default [1, 0.5, 1.5]. */
   scales?: readonly number[];
   /** `dataset.intensity` of the training: a checkpoint does not tell it. Default 'raw'. */
@@ -30,12 +30,13 @@ export interface PredictorOptions extends Pick<WeTrOptions, 'pooling' | 'stride'
 const SMALLEST_SIDE = 64;
 
 /** @throws UsageError that names the option */
-function checkOptions({ pooling, stride, scales, intensity }: PredictorOptions): void {
+function checkOptions({ pooling, stride, scales, intensity, amp }: PredictorOptions): void {
   const refuse = (what: string, where: string, value: unknown) => {
     throw new UsageError(`${expected(what, where, value)}.`);
   };
   if (pooling !== undefined && pooling !== 'gmp' && pooling !== 'gap')
     refuse("'gmp' or 'gap'", 'pooling', pooling);
+  if (amp !== undefined && amp !== 'none' && amp !== 'bf16') refuse("'none' or 'bf16'", 'amp', amp);
   const isStride = (s: unknown) => Number.isInteger(s) && (s as number) > 0;
   if (stride !== undefined && !(Array.isArray(stride) && stride.length === 4 && stride.every(isStride)))
     refuse('four positive integers', 'stride', stride);
@@ -82,11 +83,12 @@ export class Predictor {
     checkOptions(options);
     const device = getDevice(options.device);
     const weights = await loadCheckpoint(path);
-    const { pooling, stride } = options;
+    const { pooling, stride, amp } = options;
     const model = new WeTr({
       ...inferModelOptions(weights, path),
       ...(pooling && { pooling }),
       ...(stride && { stride }),
+      ...(amp && { amp }),
     });
     try {
       model.loadStateDict(weights, path);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "nn/autocast.h"
+
 namespace afa::cam {
 
 namespace {
@@ -55,6 +57,8 @@ MultiScaleOutput multiScaleCam(const nn::WeTr& model, const at::Tensor& images, 
   at::NoGradGuard guard;
   TORCH_CHECK(images.dim() == 4 && images.size(1) == 3, "Expected images of shape [B, 3, H, W] but received ",
               images.sizes());
+  // Around all passes: weights are cast once for every scale.
+  const nn::Autocast autocast(images.device(), model.bfloat16());
   const int64_t B = images.size(0), step = config.chunk > 0 ? config.chunk : B;
   if (step >= B) return run(model, images, config);
 

@@ -85,7 +85,8 @@ LayerNorm::LayerNorm(StateDict& state, const std::string& name, int64_t channels
 }
 
 at::Tensor LayerNorm::forward(const at::Tensor& x) const {
-  return at::layer_norm(x, weight.sizes(), weight, bias, eps);
+  // Under autocast, statistics and the stream between blocks keep float32: CUDA's does so itself, the CPU's does not.
+  return at::layer_norm(x.to(weight.scalar_type()), weight.sizes(), weight, bias, eps);
 }
 
 BatchNorm2d::BatchNorm2d(StateDict& state, const std::string& name, int64_t channels)
@@ -102,7 +103,7 @@ at::Tensor BatchNorm2d::forward(const at::Tensor& x, bool training) const {
   constexpr double kMomentum = 0.1, kEps = 1e-5;
   if (training) numBatchesTracked.add_(1);
   if (training && syncAcross)
-    return distributed::syncBatchNorm(syncAcross, x, {weight, bias, runningMean, runningVar, kMomentum, kEps});
+    return distributed::syncBatchNorm(syncAcross, x.to(at::kFloat), {weight, bias, runningMean, runningVar, kMomentum, kEps});
   return at::batch_norm(x, weight, bias, runningMean, runningVar, training, kMomentum, kEps, /*cudnn_enabled=*/true);
 }
 
@@ -110,9 +111,9 @@ at::Tensor dropPath(const at::Tensor& x, double p, bool training) {
   if (!training || p <= 0.0) return x;
   std::vector<int64_t> shape(x.dim(), 1);
   shape[0] = x.size(0);
-  // Drawn on the CPU so that one seed gives one training run on every device.
-  auto keep = at::empty(shape, at::kFloat).bernoulli_(1.0 - p).div_(1.0 - p);
-  return x * keep.to(x.options(), /*non_blocking=*/true);
+  // Drawn where x is: a copy from the CPU each block would cost more than the block's smaller kernels, and could be
+  // no part of a CUDA graph. In float32, whatever x is: bfloat16 has no 1/0.9 within a thousandth.
+  return x * at::empty(shape, x.options().dtype(at::kFloat)).bernoulli_(1.0 - p).div_(1.0 - p);
 }
 
 }  // namespace afa::nn

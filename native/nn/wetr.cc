@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "nn/autocast.h"
+
 namespace afa::nn {
 
 WeTr::WeTr(const WeTrConfig& config)
@@ -25,7 +27,7 @@ at::Tensor WeTr::affinity(const std::vector<QueryKey>& lastTwo, int64_t images) 
     auto weights = attnProj_.weight.view({-1}).narrow(0, head, qk.heads);
     auto perChannel = weights.unsqueeze(1).expand({qk.heads, C / qk.heads}).reshape({C});
     auto query = qk.query.narrow(0, 0, B).reshape({B, -1, C}), key = qk.key.narrow(0, 0, B);
-    auto product = at::matmul(query * perChannel, key.transpose(1, 2));
+    auto product = at::matmul(query * perChannel, key.transpose(1, 2)).to(at::kFloat);
     logits = logits.defined() ? logits + product : product;
     head += qk.heads;
   }
@@ -35,30 +37,36 @@ at::Tensor WeTr::affinity(const std::vector<QueryKey>& lastTwo, int64_t images) 
 WeTrOutput WeTr::forward(const at::Tensor& image, const WeTrWanted& wanted) const {
   TORCH_CHECK(image.dim() == 4 && image.size(1) == 3, "Expected images of shape [B, 3, H, W] but received ",
               image.sizes());
+  const Autocast autocast(image.device(), config_.bfloat16);
   const auto keep = wanted.attention ? Keep::All : wanted.affinity ? Keep::LastTwo : Keep::None;
   auto features = encoder_.forward(image, training, keep);
   const auto& last = features.stages[3];
 
   WeTrOutput out;
-  if (wanted.cls) {
-    auto pooled = config_.maxPooling ? at::amax(last, {1, 2}) : at::mean(last, {1, 2});
-    out.cls = at::linear(pooled, classifier_.weight.flatten(1));
+  {
+    // Scores and maps are thresholded: the classifier, a thousandth of the work, keeps all its digits.
+    const Autocast off(image.device(), false);
+    if (wanted.cls) {
+      auto pooled = config_.maxPooling ? at::amax(last, {1, 2}) : at::mean(last, {1, 2});
+      out.cls = at::linear(pooled, classifier_.weight.flatten(1));
+    }
+    if (wanted.cam) out.cam = asImage(at::linear(last.detach(), classifier_.weight.detach().flatten(1)));
   }
   if (wanted.seg) {
     auto stages = features.stages;
     if (wanted.segDetach)
       for (auto& stage : stages) stage = stage.detach();
-    out.seg = decoder_.forward(stages, training);
+    out.seg = decoder_.forward(stages, training).to(at::kFloat);
   }
-  if (wanted.cam) out.cam = asImage(at::linear(last.detach(), classifier_.weight.detach().flatten(1)));
   if (wanted.attention)
-    for (const auto& qk : features.attention) out.attention.push_back(qk.pooledLogits());
+    for (const auto& qk : features.attention) out.attention.push_back(qk.pooledLogits().to(at::kFloat));
   if (wanted.affinity)
     out.affinity = affinity({features.attention.end() - 2, features.attention.end()}, wanted.affinityImages);
   return out;
 }
 
 std::vector<at::Tensor> WeTr::features(const at::Tensor& image) const {
+  const Autocast autocast(image.device(), config_.bfloat16);
   std::vector<at::Tensor> out;
   for (const auto& stage : encoder_.forward(image, training, Keep::None).stages) out.push_back(asImage(stage));
   return out;

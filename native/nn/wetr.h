@@ -13,6 +13,7 @@ struct WeTrConfig {
   int64_t embeddingDim = 256;
   bool maxPooling = true;  // "gmp"; false: "gap"
   double headDropout = 0.1;  // of whole channels, before the prediction
+  bool bfloat16 = false;     // products and convolutions by autocast; parameters and outputs stay float32
 };
 
 // Which outputs a forward pass computes; the rest stay undefined and cost nothing.
@@ -41,6 +42,7 @@ class WeTr {
   void syncBatchNorm(std::shared_ptr<distributed::Group> group) { decoder_.syncBatchNorm(std::move(group)); }
 
   const StateDict& state() const { return state_; }
+  bool bfloat16() const { return config_.bfloat16; }
   bool training = true;
 
  private:

@@ -18,13 +18,15 @@ std::array<int64_t, N> fixed(const std::vector<int64_t>& values, const char* wha
 }
 
 Model create(std::vector<int64_t> embedDims, std::vector<int64_t> depths, std::vector<int64_t> stride,
-             double dropPath, int64_t numClasses, int64_t embeddingDim, bool maxPooling, double headDropout) {
+             double dropPath, int64_t numClasses, int64_t embeddingDim, bool maxPooling, double headDropout,
+             bool bfloat16) {
   nn::WeTrConfig config;
   config.encoder = {fixed<4>(embedDims, "embedDims"), fixed<4>(depths, "depths"), fixed<4>(stride, "stride"), dropPath};
   config.numClasses = numClasses;
   config.embeddingDim = embeddingDim;
   config.maxPooling = maxPooling;
   config.headDropout = headDropout;
+  config.bfloat16 = bfloat16;
   return std::make_shared<nn::WeTr>(config);
 }
 
@@ -52,7 +54,7 @@ Output forward(Model model, at::Tensor image, bool cls, bool seg, bool cam, bool
 
 void registerWeTr(Exports& m) {
   m.def("wetrCreate", {"embedDims", "depths", "stride", "dropPath", "numClasses", "embeddingDim", "maxPooling",
-         "headDropout"},
+         "headDropout", "bfloat16"},
         create);
   m.def("wetrParameterNames", {"model"}, +[](Model model) { return names(model->state().parameters()); });
   m.def("wetrParameters", {"model"}, +[](Model model) { return tensors(model->state().parameters()); });

@@ -28,6 +28,7 @@ export const EVALUATE_CONFIG_OPTIONS: readonly shared.ConfigOption[] = [
   },
   { flags: '--crf', key: 'test.crf', reads: 'switch', help: 'refine predictions with a fully-connected CRF' },
   { flags: '--cam', key: 'test.cam', reads: 'switch', help: 'score class activation maps too' },
+  shared.AMP_OPTION,
   { flags: '--pooling <gmp|gap>', key: 'backbone.pooling', reads: 'text', help: 'as it was trained' },
   { flags: '--work_dir <folder>', key: 'work_dir.dir', reads: 'text', help: 'where the checkpoints lie' },
 ];

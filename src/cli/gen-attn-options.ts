@@ -25,6 +25,7 @@ export const GEN_ATTN_CONFIG_OPTIONS: readonly shared.ConfigOption[] = [
   { flags: '--scales <factors...>', key: 'cam.scales', reads: 'numbers', help: 'input scales of the CAM' },
   { flags: '--split <name>', key: 'val.split', reads: 'text', help: 'which slices' },
   { flags: '--batch_size <n>', key: 'val.batch_size', reads: 'number', help: 'images in one pass' },
+  shared.AMP_OPTION,
   { flags: '--pooling <gmp|gap>', key: 'backbone.pooling', reads: 'text', help: 'as it was trained' },
   { flags: '--work_dir <folder>', key: 'work_dir.dir', reads: 'text', help: 'where the checkpoints lie' },
 ];

@@ -40,6 +40,7 @@ export const TRAIN_CONFIG_OPTIONS: readonly shared.ConfigOption[] = [
   },
   { flags: '--high_thre <score>', key: 'cam.high_thre', reads: 'number', help: 'sure foreground lies above' },
   { flags: '--low_thre <score>', key: 'cam.low_thre', reads: 'number', help: 'sure background lies below' },
+  shared.AMP_OPTION,
   { flags: '--seed <n>', key: 'train.seed', reads: 'number', help: 'seed of every random draw' },
 ];
 

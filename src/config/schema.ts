@@ -187,6 +187,9 @@ const train = {
   non_finite: oneOf(['stop', 'skip'])
     .default('stop')
     .describe('What to do at a NaN or infinite loss or gradient.'),
+  amp: oneOf(['none', 'bf16'])
+    .default('none')
+    .describe('Precision of products and convolutions, in every command: float32, or bfloat16 by autocast.'),
   drop_path: fraction().default(0.1).describe('Largest stochastic-depth rate, in the last block.'),
   loss_weights: section(loss_weights),
   tensorboard: section(tensorboard),

@@ -18,7 +18,12 @@ export interface WeTrOptions {
   dropPath?: number;
   /** Share of the segmentation head's channels dropped while training. */
   headDropout?: number;
+  /** bf16: products and convolutions in bfloat16 by libtorch's autocast. Parameters and outputs are float32 anyway. */
+  amp?: Amp;
 }
+
+/** Automatic mixed precision. */
+export type Amp = 'none' | 'bf16';
 
 /** Which outputs to compute: what is not asked for costs nothing. */
 export interface Wanted {
@@ -70,11 +75,14 @@ export class WeTr {
       embeddingDim: 256,
       dropPath: 0.1,
       headDropout: 0.1,
+      amp: 'none',
       ...options,
     };
-    const { stride, dropPath, numClasses, embeddingDim, pooling, headDropout } = this.options;
+    const { stride, dropPath, numClasses, embeddingDim, pooling, headDropout, amp } = this.options;
     if (pooling !== 'gmp' && pooling !== 'gap')
       throw new RangeError(`Expected pooling 'gmp' or 'gap' but received '${pooling}'`);
+    if (amp !== 'none' && amp !== 'bf16')
+      throw new RangeError(`Expected amp 'none' or 'bf16' but received '${amp}'`);
     this.#handle = native.wetrCreate(
       embedDims,
       depths,
@@ -84,6 +92,7 @@ export class WeTr {
       embeddingDim,
       pooling === 'gmp',
       headDropout,
+      amp === 'bf16',
     );
     const named = (names: string[], handles: Parameters<typeof native.add>[0][]) =>
       new Map(names.map((name, i) => [name, keep(new Tensor(handles[i]!))]));

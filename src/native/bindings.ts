@@ -180,6 +180,7 @@ export interface Bindings {
     embeddingDim: number,
     maxPooling: boolean,
     headDropout: number,
+    bfloat16: boolean,
   ): WeTrHandle;
   wetrParameterNames(model: WeTrHandle): string[];
   wetrParameters(model: WeTrHandle): TensorHandle[];

@@ -39,7 +39,7 @@ export interface ExportedSplit extends ExportResult {
 }
 
 /** What maps are made from, as text: maps of other weights or settings must not be taken for these. */
-async function fingerprint({ cam, backbone, dataset }: Config, checkpoint: string): Promise<string> {
+async function fingerprint({ cam, backbone, dataset, train }: Config, checkpoint: string): Promise<string> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(checkpoint), hash);
   const { pooling, stride } = backbone;
@@ -49,6 +49,8 @@ async function fingerprint({ cam, backbone, dataset }: Config, checkpoint: strin
     pooling,
     stride,
     rootDir: dataset.root_dir,
+    // Absent where it is the default: folders of before there was a choice stay valid.
+    ...(train.amp !== 'none' && { amp: train.amp }),
   };
   return JSON.stringify(made, null, 2);
 }

@@ -14,6 +14,7 @@ export function buildModel(config: Config, device: Device): WeTr {
     stride: backbone.stride,
     pooling: backbone.pooling,
     dropPath: train.drop_path,
+    amp: train.amp,
   }).to(device);
 }
 
