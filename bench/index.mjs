@@ -8,7 +8,7 @@ import { formatTable } from '../dist/export/table.js';
 import * as workloads from './workloads.mjs';
 
 // Other subjects have a file each, with options of their own.
-const SUBJECTS = ['metrics', 'crf', 'loader', 'distributed'];
+const SUBJECTS = ['overhead', 'metrics', 'crf', 'loader', 'distributed'];
 if (SUBJECTS.includes(process.argv[2])) {
   await import(`./${process.argv[2]}.mjs`);
   process.exit();

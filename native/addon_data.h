@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <unordered_set>
+#include <vector>
 
 namespace afa {
 
@@ -20,6 +21,7 @@ struct TensorBox : Box {
   explicit TensorBox(at::Tensor t) : Box(Kind::Tensor), tensor(std::move(t)) {}
   at::Tensor tensor;
   int64_t accountedBytes = 0;  // what V8 was told of
+  napi_ref handle = nullptr;   // of the external: weak while JavaScript has it, strong while it is spare
 };
 
 template <class T>
@@ -36,6 +38,9 @@ struct AddonData {
   Napi::FunctionReference errorClass;
   // Handles made by this addon in this environment: a foreign external is refused before it is read.
   std::unordered_set<const void*> boxes;
+  // Handles that dispose() emptied, for the next tensors: an external with its finalizer costs more than a small
+  // operation, and a loop that lets no event loop turn would pile up thousands of dead ones.
+  std::vector<TensorBox*> spare;
   int64_t liveTensors = 0;
   int64_t liveBytes = 0;
   std::shared_ptr<ComputeThread> computeThread;  // made at the first asynchronous call
@@ -43,7 +48,9 @@ struct AddonData {
 
 // Wraps a tensor as an external handle, counted and reported to V8 as external memory.
 Napi::Value wrapTensor(Napi::Env env, at::Tensor tensor);
-// Empties the handle at once; a second call does nothing.
+// A handle without a tensor, for JavaScript to hold in place of one that it disposed of.
+Napi::Value wrapNoTensor(Napi::Env env);
+// Empties the handle at once. It may come back as that of another tensor: the caller must forget it.
 void disposeTensor(Napi::Env env, TensorBox& box);
 // Wraps any other native object.
 Napi::Value wrapBox(Napi::Env env, std::unique_ptr<Box> box);

@@ -42,7 +42,7 @@ std::string describeValue(const Napi::Value& value) {
 }
 
 void refuse(const Arg& arg, const std::string& expected) {
-  invalidArgument("Expected " + expected + " for argument '" + arg.name + "' of " + arg.op +
+  invalidArgument("Expected " + expected + " for argument '" + arg.label() + "' of " + arg.op +
                   "() but received " + describeValue(arg.value));
 }
 
@@ -55,7 +55,7 @@ TensorBox* FromJs<TensorBox*>::get(const Arg& arg) {
 at::Tensor FromJs<at::Tensor>::get(const Arg& arg) {
   const auto& tensor = FromJs<TensorBox*>::get(arg)->tensor;
   if (!tensor.defined())
-    throw ArgumentError("ERR_DISPOSED", "The Tensor passed as '" + arg.name + "' to " + arg.op +
+    throw ArgumentError("ERR_DISPOSED", "The Tensor passed as '" + arg.label() + "' to " + arg.op +
                                             "() was already disposed; keep() it when a scope must not free it");
   return tensor;
 }

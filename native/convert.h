@@ -18,7 +18,10 @@ struct Arg {
   Napi::Env env;
   Napi::Value value;
   const char* op;
-  std::string name;
+  const char* name;
+  int64_t index = -1;  // of an array's element
+
+  std::string label() const { return index < 0 ? name : name + ("[" + std::to_string(index) + "]"); }
 };
 
 // "Expected a tensor for argument 'other' of add() but received the string 'abc'".
@@ -98,10 +101,9 @@ struct FromJs<std::vector<T>> {
     if (!arg.value.IsArray()) refuse(arg, "an array");
     auto array = arg.value.As<Napi::Array>();
     std::vector<T> out;
-    out.reserve(array.Length());
-    for (uint32_t i = 0; i < array.Length(); ++i)
-      out.push_back(
-          FromJs<T>::get({arg.env, array.Get(i), arg.op, arg.name + "[" + std::to_string(i) + "]"}));
+    const uint32_t length = array.Length();
+    out.reserve(length);
+    for (uint32_t i = 0; i < length; ++i) out.push_back(FromJs<T>::get({arg.env, array.Get(i), arg.op, arg.name, i}));
     return out;
   }
 };

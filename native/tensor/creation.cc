@@ -35,9 +35,9 @@ at::Tensor fromTypedArray(Napi::Value data, std::vector<int64_t> shape, at::Scal
 // The elements, row-major, as a fresh ArrayBuffer: never a window on memory that dispose() may free.
 Napi::Value toArrayBuffer(Napi::Env env, at::Tensor self) {
   auto host = self.detach().to(at::kCPU).contiguous();
-  auto buffer = Napi::ArrayBuffer::New(env, host.nbytes());
-  std::memcpy(buffer.Data(), host.const_data_ptr(), host.nbytes());
-  return buffer;
+  auto bytes = Napi::Buffer<uint8_t>::New(env, host.nbytes());  // unlike an ArrayBuffer's, not cleared before
+  std::memcpy(bytes.Data(), host.const_data_ptr(), host.nbytes());
+  return bytes.ArrayBuffer();
 }
 
 double item(at::Tensor self) {
@@ -78,6 +78,7 @@ void registerCreation(Exports& m) {
   m.def("dtype", {"self"}, +[](at::Tensor self) { return codeFromDtype(self.scalar_type()); });
   m.def("device", {"self"}, +[](at::Tensor self) { return self.device().str(); });
   m.def("isDisposed", {"self"}, +[](TensorBox* box) { return !box->tensor.defined(); });
+  m.def("disposedHandle", {}, wrapNoTensor);
   m.def("dispose", {"self"}, +[](Napi::Env env, TensorBox* box) { disposeTensor(env, *box); });
 }
 

@@ -51,6 +51,9 @@ export interface Bindings {
   dtype(self: TensorHandle): number;
   device(self: TensorHandle): string;
   isDisposed(self: TensorHandle): boolean;
+  /** A handle that is disposed of for ever. */
+  disposedHandle(): TensorHandle;
+  /** Frees the tensor. The handle may come back as that of another one: forget it. */
   dispose(self: TensorHandle): void;
 
   add: Binary;

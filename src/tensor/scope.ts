@@ -1,30 +1,46 @@
 import { native } from '../native/index.js';
 import type { Tensor } from './tensor.js';
 
-/** Tensors made inside the innermost open scope, freed when it closes. */
-const open: Set<Tensor>[] = [];
+/** Tensors of all open scopes, those of the innermost last; what lies behind `count` is empty. */
+const made: (Tensor | undefined)[] = [];
+let count = 0;
+let depth = 0;
 
 /** Called by Tensor's constructor alone. */
 export function register(tensor: Tensor): void {
-  open.at(-1)?.add(tensor);
+  if (depth > 0) made[count++] = tensor;
 }
 
 /** Takes a tensor out of its scope: it lives until dispose() or the garbage collector. */
 export function keep<T extends Tensor>(tensor: T): T {
-  for (const scope of open) scope.delete(tensor);
+  const at = made.lastIndexOf(tensor, count);
+  if (at !== -1) made[at] = undefined;
   return tensor;
 }
 
-/** Adds `value` and what it holds to `found`; an object that holds itself is entered once. */
-function tensorsIn(value: unknown, found: Set<unknown>, isTensor: (v: unknown) => boolean): void {
-  if (value === null || typeof value !== 'object' || found.has(value)) return;
-  found.add(value);
-  if (isTensor(value)) return;
-  if (Array.isArray(value)) for (const v of value) tensorsIn(v, found, isTensor);
-  else if (value instanceof Map) for (const v of value.values()) tensorsIn(v, found, isTensor);
-  else if (Object.getPrototypeOf(value) === Object.prototype) {
-    for (const v of Object.values(value)) tensorsIn(v, found, isTensor);
+/** Closes the innermost scope, which began at `from`: frees its tensors but those that it hands on. */
+function close(from: number, handedOn?: ReadonlySet<unknown>): void {
+  depth -= 1;
+  const end = count;
+  count = from;
+  for (let i = from; i < end; i++) {
+    const tensor = made[i];
+    made[i] = undefined;
+    if (!tensor) continue;
+    if (!handedOn?.has(tensor)) tensor.dispose();
+    else register(tensor);
   }
+}
+
+/** Adds `value` and what it holds to `found`; an object that holds itself is entered once. */
+function searchTensors(value: unknown, found: Set<unknown>): Set<unknown> {
+  if (value === null || typeof value !== 'object' || found.has(value)) return found;
+  found.add(value);
+  if (Array.isArray(value)) for (const v of value) searchTensors(v, found);
+  else if (value instanceof Map) for (const v of value.values()) searchTensors(v, found);
+  else if (Object.getPrototypeOf(value) === Object.prototype)
+    for (const v of Object.values(value)) searchTensors(v, found);
+  return found;
 }
 
 /** @throws TypeError for a promise, whose work would go on outside `where` */
@@ -44,24 +60,16 @@ function refusePromise<T>(result: T, where: string): T {
  * @throws TypeError when `body` returns a promise: its tensors would be freed while still in use.
  */
 export function scope<T>(body: () => T): T {
-  const mine = new Set<Tensor>();
-  open.push(mine);
+  const from = count;
+  depth += 1;
   let result: T;
   try {
     result = refusePromise(body(), 'scope');
   } catch (error) {
-    open.pop();
-    for (const tensor of mine) tensor.dispose();
+    close(from);
     throw error;
   }
-  open.pop();
-  const returned = new Set<unknown>();
-  tensorsIn(result, returned, (v) => mine.has(v as Tensor));
-  const outer = open.at(-1);
-  for (const tensor of mine) {
-    if (returned.has(tensor)) outer?.add(tensor);
-    else tensor.dispose();
-  }
+  close(from, typeof result === 'object' && result !== null ? searchTensors(result, new Set()) : undefined);
   return result;
 }
 

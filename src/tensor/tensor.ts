@@ -6,6 +6,9 @@ import { register } from './scope.js';
 export type Operand = Tensor | number;
 export type Device = 'cpu' | 'mps' | 'cuda' | `cuda:${number}`;
 
+/** What a disposed tensor holds instead of its own handle, which the addon uses again. */
+const DISPOSED = native.disposedHandle();
+
 const raw = (operand: Operand): NativeOperand =>
   typeof operand === 'number' ? operand : Tensor.handle(operand);
 const list = (dims: number | readonly number[] | undefined): readonly number[] | undefined =>
@@ -34,7 +37,7 @@ const INFERRED: Record<string, DType> = {
  * @throws TorchError from any operation, naming the operation and what was wrong.
  */
 export class Tensor {
-  readonly #handle: TensorHandle;
+  #handle: TensorHandle;
   #shape: readonly number[] | undefined;
 
   /** @internal Wraps a handle of the addon. */
@@ -163,6 +166,7 @@ export class Tensor {
   /** Frees the memory now; calling it again does nothing. */
   dispose(): void {
     native.dispose(this.#handle);
+    this.#handle = DISPOSED;
   }
   [Symbol.dispose](): void {
     this.dispose();

@@ -34,6 +34,24 @@ describe('handles', () => {
     x.dispose();
   });
 
+  it('that are used again do not bring a disposed tensor back', () => {
+    const before = memory();
+    for (let k = 0; k < 300; k++) {
+      const old = f();
+      old.dispose();
+      // Takes the handle that was just given back.
+      const next = f().mul(2);
+      old.dispose();
+      expect([old.isDisposed, next.isDisposed]).toEqual([true, false]);
+      expect(() => old.add(1)).toThrow('already disposed');
+      expect([...next.data()]).toEqual([2, 4, 6]);
+      next.dispose();
+      if (k % 100 === 0) for (const one of Array.from({ length: 5000 }, f)) one.dispose();
+    }
+    // What mul() was applied to is garbage that nobody disposed of.
+    expect(memory().liveTensors - before.liveTensors).toBe(300);
+  });
+
   it('of another addon are refused before they are read', async () => {
     const server = createServer().listen(0);
     const { _handle } = server as unknown as { _handle: { _externalStream: unknown } };
