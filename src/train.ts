@@ -36,9 +36,9 @@ await runMain(async () => {
   if (typeof entered === 'number') return entered;
   const { team } = entered;
   // Before the work directory is touched: a mistyped command leaves nothing behind.
-  const splits = checkData(config);
+  const data = checkData(config);
   if (!resume) requirePretrained(config);
-  await team.agree(factsOf(config, splits));
+  await team.agree(factsOf(config, data.report));
   if (team.isLead) makeFolders(config);
   await team.meet();
 
@@ -57,7 +57,7 @@ await runMain(async () => {
       `${paths.root} holds an earlier run, whose files are replaced; --resume goes on with it instead`,
     );
   try {
-    const summary = await train(config, { device, log, team, resume, sources });
+    const summary = await train(config, { device, log, team, data, resume, sources });
     await log.stop();
     if (!summary) return 130;
     const distances = new MapDistances(paths.cases);

@@ -29,6 +29,11 @@ export interface LoaderOptions {
   /** Batches that each worker prepares ahead. Default 2. */
   prefetch?: number;
   /**
+   * The split, where it is open already: it may hold 100,000 names. Workers open it for themselves; without any it is
+   * opened again, for its warnings to come here.
+   */
+  opened?: Dataset;
+  /**
    * Modules (file URLs) that register further datasets; the caller has imported them already. Default: those that
    * `loadDatasetModule` has loaded.
    */
@@ -99,14 +104,14 @@ export class PrefetchingLoader implements EvalLoader {
     const { prefetch = 2, onWarning = (message) => process.stderr.write(`Warning: ${message}\n`) } = options;
     const warn = warnOnce(onWarning);
     this.#report = onceByName(options.onFault ?? (({ message }) => onWarning(`Left out: ${message}`)));
-    const dataset = openDataset(settings, warn);
+    const workers = options.numWorkers ?? Math.min(configuredWorkers, availableParallelism());
+    const dataset = (workers > 0 && options.opened) || openDataset(settings, warn);
     this.dataset = describeDataset(dataset);
     for (const fault of this.dataset.leftOut) this.#report(fault);
     const usesMasks = settings.mode === 'eval' && settings.dataset.bad_data === 'skip';
     if (usesMasks) for (const fault of this.dataset.missingMasks) this.#report(fault);
     this.#sampler = samplerOf(this.dataset);
     this.#position = this.#readyEnd = this.#sampler.position();
-    const workers = options.numWorkers ?? Math.min(configuredWorkers, availableParallelism());
     if (workers > 0) {
       const pool = new WorkerPool(settings, workers, warn);
       this.#pool = pool;

@@ -1,33 +1,37 @@
 import { UsageError } from '../config/errors.js';
-
 import type { Config } from '../config/schema.js';
 import type { Dataset, Warn } from '../datasets/dataset.js';
 import { getDataset } from '../datasets/registry.js';
 import { describeSplits, requireSeparate, type SplitReport } from '../datasets/split-report.js';
 import { trainSampler } from '../loading/sampler.js';
 
+/** Both sides of a training, opened: folders are listed once and handed on, since there may be 100,000 files in them. */
+export interface CheckedData {
+  train: Dataset;
+  val: Dataset;
+  report: SplitReport;
+}
+
 /**
  * Opens the splits that training and validation read, by their names alone: a fault of the second one would
  * otherwise show at the first validation, hours later.
  * @throws UsageError for what names show: folder, split, labels, masks without slices, too few slices for a batch,
  *   masks that only some images lack, a patient on both sides where `dataset.strict_split` forbids it
- * @returns what there is on either side
  */
-export function checkData(config: Config): SplitReport {
+export function checkData(config: Config): CheckedData {
   const { dataset, train, val } = config;
   // Whoever reads the slices warns.
   const silent: Warn = () => {};
   const open = (split: string) => getDataset(dataset.name).open(dataset, split, silent);
-  const training = open(train.split);
-  const validation = open(val.split);
-  if (val.cam && dataset.bad_data === 'stop') requireMasks(validation, val.split);
-  const report = describeSplits(training, validation);
+  const data = { train: open(train.split), val: open(val.split) };
+  if (val.cam && dataset.bad_data === 'stop') requireMasks(data.val, val.split);
+  const report = describeSplits(data.train, data.val);
   if (dataset.strict_split) requireSeparate(report);
   trainSampler(
     config,
-    training.names.map((_, index) => training.label(index)),
+    data.train.names.map((_, index) => data.train.label(index)),
   );
-  return report;
+  return { ...data, report };
 }
 
 /** Without its mask an image would silently count in some scores and not in others. */

@@ -4,6 +4,7 @@ import { workDirPaths } from '../config/work-dir.js';
 import type { DataFault } from '../datasets/dataset.js';
 import { FileAccessError } from '../io/file-error.js';
 import { Board } from './board.js';
+import { DataWait } from './data-wait.js';
 import { calEta } from './eta.js';
 import type { Logger } from './logging.js';
 import { type Losses, Meter } from './meter.js';
@@ -54,6 +55,8 @@ export class TrainLog {
   #resumedAt = 0;
   #sessionStart = Date.now();
   #before = 0;
+  /** Of this sitting: the loop tells it when it waits. */
+  readonly dataWait = new DataWait();
   /** Steps left out for a loss or gradient that was not finite. */
   skipped = 0;
   empty: EmptySteps = { foreground: 0, background: 0 };
@@ -127,6 +130,7 @@ export class TrainLog {
 
   /** Resolves when the next step may be logged. */
   async step(iteration: number, step: StepResult, logged: boolean): Promise<void> {
+    this.dataWait.stepped();
     if (step.phase !== this.#phase) {
       this.info(`Iter: ${iteration}; phase: ${PHASE_TEXT[step.phase]}`);
       this.#phase = step.phase;
@@ -147,6 +151,7 @@ export class TrainLog {
 
   async #line(iteration: number, step: StepResult): Promise<void> {
     const means = this.#meter.take();
+    const dataWait = this.dataWait.take();
     const session = iteration - this.#resumedAt;
     const { elapsed, eta } = calEta(this.#sessionStart, session, this.#total - this.#resumedAt);
     const parts = [`cls_loss: ${means.clsLoss.toFixed(4)}`];
@@ -156,13 +161,14 @@ export class TrainLog {
         `pseudo_seg_loss: ${means.segLoss.toFixed(4)}`,
         `pseudo_seg_mAcc: ${(step.segAgreement ?? 0).toFixed(4)}`,
       );
+    parts.push(`waited for data: ${(100 * (dataWait ?? 0)).toFixed(1)} %`);
     this.info(
       `Iter: ${iteration}; Elapsed: ${elapsed}; ETA: ${eta}; LR: ${step.lr.toExponential(3)}; ${parts.join(', ')}`,
     );
     const { phase, lr, posCount, negCount, foreground, background, segAgreement } = step;
     const counts = phase === 'cls' ? {} : { posCount, negCount, foreground, background, segAgreement };
     const seconds = this.#before + (Date.now() - this.#sessionStart) / 1000;
-    this.#metrics?.append({ kind: 'train', iteration, phase, lr, ...means, ...counts, seconds });
+    this.#metrics?.append({ kind: 'train', iteration, phase, lr, ...means, ...counts, dataWait, seconds });
     await this.#show((board) => board.step(iteration, step, means));
   }
 

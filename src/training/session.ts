@@ -1,6 +1,7 @@
 import { dumpConfig } from '../config/resolve.js';
 import type { Config } from '../config/schema.js';
 import { workDirPaths } from '../config/work-dir.js';
+import type { Dataset } from '../datasets/dataset.js';
 import { leakage, type SplitReport, splitLine } from '../datasets/split-report.js';
 import { Ddp, Team } from '../distributed/index.js';
 import { writeFileAtomic } from '../io/atomic.js';
@@ -9,7 +10,7 @@ import { hashSeed } from '../loading/random.js';
 import type { WeTr } from '../models/wetr.js';
 import type { PolyWarmupAdamW } from '../optim/poly-warmup-adamw.js';
 import { type Device, getNumThreads, getRngState, type RawTensor, setupSeed } from '../tensor/index.js';
-import { checkData } from './check-data.js';
+import { type CheckedData, checkData } from './check-data.js';
 import { type Progress, saveTraining } from './checkpoints.js';
 import { Interrupt } from './interrupt.js';
 import type { TrainLog } from './log.js';
@@ -23,6 +24,8 @@ export interface TrainOptions {
   log: TrainLog;
   /** The processes that train together. Default: this one alone. */
   team?: Team;
+  /** What `checkData` gave for this configuration. Default: it is asked here. */
+  data?: CheckedData;
   /** The last.pth to go on from. */
   resume?: string;
   /** Where each value of the configuration comes from, for the copy in the work directory. */
@@ -60,6 +63,8 @@ export class TrainSession {
   readonly device: Device;
   readonly log: TrainLog;
   readonly splits: SplitReport;
+  /** The validation split, opened. */
+  readonly validation: Dataset;
   readonly team: Team;
   /** Averages gradients over the team; of a team of one there is none. */
   ddp: Ddp | undefined;
@@ -76,12 +81,13 @@ export class TrainSession {
     readonly config: Config,
     options: TrainOptions,
   ) {
-    const { device, log, resume, sources, team = new Team() } = options;
+    const { device, log, resume, sources, team = new Team(), data = checkData(config) } = options;
     this.team = team;
     this.device = device;
     this.log = log;
     this.paths = workDirPaths(config);
-    this.splits = checkData(config);
+    this.splits = data.report;
+    this.validation = data.val;
     setupSeed(config.train.seed);
 
     this.model = buildModel(config, device).train();
@@ -89,6 +95,7 @@ export class TrainSession {
     this.optimizer = buildOptimizer(this.model, config);
     this.progress = resume ? this.#resume(resume) : { ...FRESH };
     this.loader = createTrainLoader(config, {
+      opened: data.train,
       startPosition: this.progress.sampler,
       rank: team.rank,
       worldSize: team.size,

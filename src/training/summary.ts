@@ -23,6 +23,8 @@ export interface Summary extends ValidationScores {
   leftOut: { samples: number; reasons: Record<string, string> };
   /** Wall clock from the first iteration, validations included; over all sessions of a resumed run. */
   seconds: number;
+  /** Share of the iterations' time that went by waiting for batches, 0..1; of the last session. */
+  dataWait: number | null;
   seed: number;
   device: Device;
   threads: number;
@@ -59,6 +61,7 @@ export function summarise({ config, progress, splits, device, log, seconds }: Tr
       reasons: Object.fromEntries([...log.leftOut].slice(0, REASONS_KEPT)),
     },
     seconds: Math.round(seconds * 10) / 10,
+    dataWait: log.dataWait.overall,
     seed: config.train.seed,
     device,
     threads: getNumThreads(),

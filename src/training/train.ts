@@ -39,7 +39,7 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
       if (stopped || session.progress.iteration === max_iters || endsEarly(session)) break;
 
       const iteration = session.progress.iteration + 1;
-      const batch = await loader.next();
+      const batch = await log.dataWait.during(loader.next());
       const logged = iteration % log_iters === 0;
       stepping = true;
       const result = trainStep(

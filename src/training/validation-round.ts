@@ -25,6 +25,7 @@ export async function validateAndKeepBest(session: TrainSession): Promise<void> 
   const { iteration } = progress;
   if (team.isLead) saveWeights(model, paths.iteration(iteration));
   const evalLoader = createEvalLoader(config, config.val.split, {
+    opened: session.validation,
     rank: team.rank,
     worldSize: team.size,
     onWarning: (message) => log.warn(message),

@@ -17,7 +17,7 @@ const OWN = /\.(log|yaml|jsonl)$|last\.pth$|^tb_logger\/|^(summary\.json|report\
 function results(workDir: string): Map<string, string> {
   const names = place.files(workDir).filter((name) => !OWN.test(name));
   const files = names.map((name) => [name, place.read(workDir, name).toString('base64')] as const);
-  const summary = { ...place.json(workDir, 'summary.json'), seconds: 0 };
+  const summary = { ...place.json(workDir, 'summary.json'), seconds: 0, dataWait: 0 };
   return new Map([
     ...files,
     ['metrics', JSON.stringify(place.metrics(workDir))],

@@ -88,7 +88,7 @@ function expectWhole(workDir: string) {
   expect(ours.progress).toEqual(whole.progress);
   expect(ours.tensors === whole.tensors).toBe(true);
   expect(place.metrics(workDir)).toEqual(place.metrics('whole'));
-  const summary = (folder: string) => ({ ...place.json(folder, 'summary.json'), seconds: 0 });
+  const summary = (folder: string) => ({ ...place.json(folder, 'summary.json'), seconds: 0, dataWait: 0 });
   expect(summary(workDir)).toEqual(summary('whole'));
   expect(place.files(workDir, 'attention_maps')).toEqual(place.files('whole', 'attention_maps'));
 }

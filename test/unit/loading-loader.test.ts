@@ -1,10 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { getPriority } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { UsageError } from '../../src/config/errors.js';
 import { MedicalClsDataset, MedicalClsValDataset } from '../../src/datasets/medical-slices.js';
+import { getDataset } from '../../src/datasets/registry.js';
 import { writeNpy } from '../../src/io/npy.js';
 import type { Batch } from '../../src/loading/batch.js';
 import {
@@ -52,7 +54,39 @@ function trainingConfig(settings: Record<string, unknown> = {}) {
 const train = (config: ReturnType<typeof trainingConfig>, options: TrainLoaderOptions = {}) =>
   opened(createTrainLoader(config, { onWarning: () => {}, ...options }));
 
+/** Threads of this process by how far they give way to others. */
+function niceness(): number[] {
+  return readdirSync('/proc/self/task').flatMap((id) => {
+    try {
+      return [Number(readFileSync(`/proc/self/task/${id}/stat`, 'utf8').split(') ')[1]!.split(' ')[16])];
+    } catch {
+      return []; // it has ended meanwhile
+    }
+  });
+}
+
 describe('createTrainLoader', () => {
+  it.runIf(process.platform === 'linux')('has workers that give way to compute threads', async () => {
+    const before = niceness();
+    const own = getPriority();
+    const loader = train(trainingConfig(), { numWorkers: 2 });
+    for (let i = 0; i < 4; i++) await loader.next();
+    const giving = (all: number[]) => all.filter((nice) => nice > own).length;
+    expect(giving(niceness()) - giving(before)).toBe(2);
+    expect(getPriority()).toBe(own);
+  });
+
+  it('takes a split that is open already, and gives the same stream', async () => {
+    const config = trainingConfig();
+    const warn = () => {};
+    const opened = getDataset('lasc').open(config.dataset, 'train', warn);
+    const listed = vi.spyOn(getDataset('lasc'), 'open');
+    const given = train(config, { numWorkers: 1, opened });
+    expect(listed).not.toHaveBeenCalled();
+    listed.mockRestore();
+    expect(await take(given, 5)).toEqual(await take(train(config, { numWorkers: 1 }), 5));
+  });
+
   it('gives the same stream whatever the number of workers', async () => {
     const config = trainingConfig();
     const alone = await take(train(config, { numWorkers: 0 }), 7);
