@@ -4,6 +4,7 @@
 #include "distributed/distributed_binding.h"
 #include "nn/wetr_binding.h"
 #include "optim/adamw.h"
+#include "profile/op_recorder.h"
 #include "system.h"
 #include "tensor/registration.h"
 
@@ -25,6 +26,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   afa::registerCam(m);
   afa::registerOptim(m);
   afa::registerDistributed(m);
+  afa::registerProfile(m);
   return exports;
 }
 

@@ -23,6 +23,10 @@ ErrorInfo describe(std::exception_ptr error) {
     return {"ERR_OUT_OF_MEMORY", e.what_without_backtrace()};
   } catch (const c10::Error& e) {
     std::string message = e.what_without_backtrace();
+    const auto undetermined = message.find(" does not have a deterministic implementation");
+    if (undetermined != std::string::npos)
+      return {"ERR_NOT_DETERMINISTIC", message.substr(0, undetermined) + " has no deterministic form on this device; "
+              "leave --deterministic out, or compute on the CPU, where all that training needs has one"};
     const bool oom = message.find("can't allocate memory") != std::string::npos;
     return {oom ? "ERR_OUT_OF_MEMORY" : "ERR_TORCH", message};
   } catch (const std::runtime_error& e) {

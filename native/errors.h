@@ -19,7 +19,7 @@ struct ArgumentError : std::runtime_error {
 [[noreturn]] void invalidArgument(const std::string& message);
 
 struct ErrorInfo {
-  std::string code;     // ERR_INVALID_ARG, ERR_DISPOSED, ERR_OUT_OF_MEMORY, ERR_DISTRIBUTED, ERR_TORCH, ERR_INTERNAL
+  std::string code;     // ERR_INVALID_ARG, ERR_DISPOSED, ERR_OUT_OF_MEMORY, ERR_DISTRIBUTED, ERR_NOT_DETERMINISTIC, ERR_TORCH, ERR_INTERNAL
   std::string message;  // without a C++ backtrace
   std::optional<int> rank = std::nullopt;  // the process that speaks, where there are several
 };

@@ -7,8 +7,6 @@
 #include <c10/util/Logging.h>
 #include <torch/headeronly/version.h>
 
-#include "cuda_info.h"
-
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
@@ -32,12 +30,22 @@ Napi::Value buildInfo(Napi::Env env) {
   auto info = Napi::Object::New(env);
   info.Set("torchVersion", TORCH_VERSION);
   info.Set("cudaLibrary", at::hasCUDA());
-  info.Set("cuda", cudaBuild(env));
   info.Set("mpsLibrary", at::hasMPS());
   info.Set("parallel", at::get_parallel_info());
   info.Set("cpuCapability", at::get_cpu_capability());
   info.Set("mkldnn", at::hasMKLDNN());
   return info;
+}
+
+// Of two ways to compute something libtorch takes the one that always sums in the same order, and refuses what has no
+// such way. Memory is not filled with NaN before use, as Python does by default: no result of ours depends on it.
+void setDeterministic(bool value) {
+  auto& context = at::globalContext();
+  context.setDeterministicAlgorithms(value, /*warn_only=*/false);
+  context.setDeterministicFillUninitializedMemory(false);
+  context.setDeterministicCuDNN(value);
+  context.setDeterministicMkldnn(value);
+  if (value) context.setBenchmarkCuDNN(false);  // it picks algorithms by timing them
 }
 
 Napi::Value memory(Napi::Env env) {
@@ -55,7 +63,6 @@ void registerSystem(Exports& m) {
     AddonData::of(errorClass.Env()).errorClass = Napi::Persistent(errorClass.As<Napi::Function>());
   });
   m.def("buildInfo", {}, buildInfo);
-  m.def("cudaStatus", {}, cudaStatus);
   m.def("memory", {}, memory);
   m.def("finishJobs", {}, +[](Napi::Env env) { finishJobs(env); });
   m.def("deviceAvailable", {"device"}, +[](Napi::Value device) {
@@ -63,8 +70,8 @@ void registerSystem(Exports& m) {
   });
   m.def("setNumThreads", {"threads"}, +[](int64_t threads) { at::set_num_threads(static_cast<int>(threads)); });
   m.def("getNumThreads", {}, +[]() { return static_cast<int64_t>(at::get_num_threads()); });
-  m.def("setDeterministic", {"value"},
-        +[](bool value) { at::globalContext().setDeterministicAlgorithms(value, /*warn_only=*/true); });
+  m.def("setDeterministic", {"value"}, setDeterministic);
+  m.def("isDeterministic", {}, +[]() { return at::globalContext().deterministicAlgorithms(); });
   m.def("manualSeed", {"seed"}, +[](int64_t seed) { at::manual_seed(static_cast<uint64_t>(seed)); });
   m.def("getRngState", {}, +[]() {
     auto generator = at::detail::getDefaultCPUGenerator();

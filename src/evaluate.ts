@@ -9,7 +9,7 @@ import { evaluateSplit } from './training/evaluate-split.js';
 
 await runMain(async () => {
   const args = readEvaluateArguments(process.argv.slice(2));
-  const opened = await openCommand(args);
+  const opened = await openCommand('evaluate', args);
   if (typeof opened === 'number') return opened;
   const { config, device, team, log } = opened;
   const paths = workDirPaths(config);

@@ -9,7 +9,7 @@ import { exportSplit } from './training/export-split.js';
 
 await runMain(async () => {
   const args = readGenAttnArguments(process.argv.slice(2));
-  const opened = await openCommand(args);
+  const opened = await openCommand('gen-attn', args);
   if (typeof opened === 'number') return opened;
   const { config, device, team, log } = opened;
   const paths = workDirPaths(config);

@@ -158,6 +158,7 @@ export {
   expectShape,
   getNumThreads,
   getRngState,
+  isDeterministic,
   keep,
   memory,
   noGrad,

@@ -11,7 +11,7 @@ import { compute, type Prediction } from './predictor/compute.js';
 import { type ImageInput, loadImage, toRgbPixels } from './predictor/image.js';
 import { inferModelOptions } from './predictor/model-options.js';
 import { loadCheckpoint } from './predictor/weights.js';
-import type { Device } from './tensor/index.js';
+import { type Device, setNumThreads } from './tensor/index.js';
 import { getDevice } from './training/device.js';
 
 /** What a checkpoint does not tell, or an embedder may choose. */
@@ -22,6 +22,8 @@ export interface PredictorOptions extends Pick<WeTrOptions, 'pooling' | 'stride'
   intensity?: IntensityRule;
   /** Default: the best there is (CUDA, then MPS, then CPU). */
   device?: Device;
+  /** CPU threads, of all of the process's tensor computing. Default: one for each core. */
+  threads?: number;
   /** Told of slices whose values are off the 0..255 scale. Default: process.emitWarning. */
   onWarning?: (message: string) => void;
 }
@@ -30,19 +32,20 @@ export interface PredictorOptions extends Pick<WeTrOptions, 'pooling' | 'stride'
 const SMALLEST_SIDE = 64;
 
 /** @throws UsageError that names the option */
-function checkOptions({ pooling, stride, scales, intensity, amp }: PredictorOptions): void {
+function checkOptions({ pooling, stride, scales, intensity, amp, threads }: PredictorOptions): void {
   const refuse = (what: string, where: string, value: unknown) => {
     throw new UsageError(`${expected(what, where, value)}.`);
   };
   if (pooling !== undefined && pooling !== 'gmp' && pooling !== 'gap')
     refuse("'gmp' or 'gap'", 'pooling', pooling);
   if (amp !== undefined && amp !== 'none' && amp !== 'bf16') refuse("'none' or 'bf16'", 'amp', amp);
-  const isStride = (s: unknown) => Number.isInteger(s) && (s as number) > 0;
-  if (stride !== undefined && !(Array.isArray(stride) && stride.length === 4 && stride.every(isStride)))
+  const isCount = (n: unknown) => Number.isInteger(n) && (n as number) > 0;
+  if (stride !== undefined && !(Array.isArray(stride) && stride.length === 4 && stride.every(isCount)))
     refuse('four positive integers', 'stride', stride);
   const isScale = (s: unknown) => Number.isFinite(s) && (s as number) > 0;
   if (scales !== undefined && !(Array.isArray(scales) && scales.length > 0 && scales.every(isScale)))
     refuse('a list of factors above 0', 'scales', scales);
+  if (threads !== undefined && !isCount(threads)) refuse('a positive integer', 'threads', threads);
   const rule = fieldAt('dataset.intensity')!.safeParse(intensity);
   if (!rule.success) refuse(rule.error.issues[0]!.message, 'intensity', intensity);
 }
@@ -82,6 +85,7 @@ export class Predictor {
   static async load(path: string, options: PredictorOptions = {}): Promise<Predictor> {
     checkOptions(options);
     const device = getDevice(options.device);
+    if (options.threads !== undefined) setNumThreads(options.threads);
     const weights = await loadCheckpoint(path);
     const { pooling, stride, amp } = options;
     const model = new WeTr({

@@ -5,6 +5,7 @@ import { readReportArguments } from './cli/report-options.js';
 import { runMain } from './cli/run-main.js';
 import { writeReport } from './report/report.js';
 import { scoreSplit } from './report/score-split.js';
+import { setNumThreads } from './tensor/index.js';
 import { getDevice } from './training/device.js';
 import { setupLogger } from './training/logging.js';
 
@@ -13,6 +14,7 @@ await runMain(async () => {
   const { config } = await loadCommandConfig(args.config);
   const { split = config.val.split, output, maps_dir: mapsDir } = args;
   const log = setupLogger(undefined, { verbose: args.verbose });
+  if (args.threads !== undefined) setNumThreads(args.threads);
   if (
     split !== config.val.split &&
     !(await scoreSplit(config, split, { device: getDevice(args.device), log }))

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** node dist/train.js: trains, validates, and exports attention maps of the best checkpoint. */
 import { existsSync } from 'node:fs';
+import { beginProfile } from './cli/compute-options.js';
 import { loadCommandConfig } from './cli/load-config.js';
 import { describeFailure, runMain } from './cli/run-main.js';
 import { enterTeam } from './cli/team.js';
@@ -48,7 +49,8 @@ await runMain(async () => {
     silent: !team.isLead,
   });
   const log = new TrainLog(logger, team.isLead ? paths.metrics : undefined);
-  for (const note of [...notes, ...entered.notes]) log.info(note);
+  const recording = beginProfile(args, 'train', config, team);
+  for (const note of [...notes, ...entered.notes, ...(recording ? [recording] : [])]) log.info(note);
   log.info(
     `Device: ${device}${args.device ? '' : ' (the best there is; --cpu, --cuda or --mps choose one)'}`,
   );

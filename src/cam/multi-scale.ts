@@ -1,5 +1,6 @@
 import type { WeTr } from '../models/wetr.js';
 import { native } from '../native/index.js';
+import { span } from '../profile/index.js';
 import { Tensor } from '../tensor/index.js';
 
 export interface MultiScaleOptions {
@@ -38,13 +39,8 @@ function defaultChunk(images: Tensor): number {
 export function multiScaleCam(model: WeTr, images: Tensor, options: MultiScaleOptions): MultiScaleCam {
   const { scales, affinity = false, flippedAffinity = false } = options;
   const chunk = options.chunk ?? defaultChunk(images);
-  const [cam, aff, gridHeight, gridWidth] = native.multiScaleCam(
-    model.handle,
-    Tensor.handle(images),
-    scales,
-    affinity,
-    flippedAffinity,
-    chunk,
+  const [cam, aff, gridHeight, gridWidth] = span('CAM passes', () =>
+    native.multiScaleCam(model.handle, Tensor.handle(images), scales, affinity, flippedAffinity, chunk),
   );
   const out: MultiScaleCam = { cam: new Tensor(cam), grid: [gridHeight, gridWidth] };
   if (aff) out.affinity = new Tensor(aff);

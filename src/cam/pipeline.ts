@@ -1,4 +1,5 @@
 import type { WeTr } from '../models/wetr.js';
+import { span } from '../profile/index.js';
 import { noGrad, scope, Tensor } from '../tensor/index.js';
 import { propagateCam, transitionMatrix } from './affinity.js';
 import type { Boxes } from './boxes.js';
@@ -77,13 +78,10 @@ function labelPositives(
     return { ...out, refined, affinity: refined };
   }
 
-  const [strict, lenient] = propagated(
-    multi,
-    valid,
-    labels,
-    [thresholds.highThre, thresholds.lowThre],
-    radius,
-  ).map((cam) => cam.interpolate([height, width]));
+  const scores = [thresholds.highThre, thresholds.lowThre];
+  const [strict, lenient] = span('propagation', () => propagated(multi, valid, labels, scores, radius)).map(
+    (cam) => cam.interpolate([height, width]),
+  );
   const [refinedStrict, refinedLenient] = refineInBoxes(colours, [strict!, lenient!], boxes, par);
   const refined = refinedAffLabel(refinedStrict!, refinedLenient!, boxes, thresholds);
   const affinity = options.affinitySource === 'refined_aff_label' ? refined : fromCam();

@@ -1,4 +1,5 @@
 import { native } from '../native/index.js';
+import { span } from '../profile/index.js';
 import { Tensor } from '../tensor/index.js';
 import { type Boxes, boxOf } from './boxes.js';
 import {
@@ -20,9 +21,10 @@ export interface ParOptions {
  * @param masks [B, c, *, *], resized to h x w
  */
 export function pixelAdaptiveRefine(images: Tensor, masks: Tensor, par: ParOptions): Tensor {
-  return new Tensor(
-    native.pixelAdaptiveRefine(Tensor.handle(images), Tensor.handle(masks), par.dilations, par.numIter),
-  );
+  const { dilations, numIter } = par;
+  const refine = () =>
+    native.pixelAdaptiveRefine(Tensor.handle(images), Tensor.handle(masks), dilations, numIter);
+  return new Tensor(span('PAR', refine));
 }
 
 const half = (size: number) => Math.max(1, Math.floor(size / 2));

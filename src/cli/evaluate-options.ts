@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
 import type { ConfigRequest } from '../config/load.js';
 import { createCommand, parseArguments } from './command.js';
+import { addComputeOptions, type ComputeArguments, computeArguments } from './compute-options.js';
 import * as shared from './options.js';
 import { addTeamOptions, type TeamArguments, teamArguments } from './team.js';
 
 /** The evaluation command's arguments; absent folders and checkpoints default to the work directory's. */
-export interface EvaluateArguments extends TeamArguments {
+export interface EvaluateArguments extends TeamArguments, ComputeArguments {
   /** For `loadConfig`. */
   config: ConfigRequest;
   checkpoint?: string;
@@ -29,6 +30,7 @@ export const EVALUATE_CONFIG_OPTIONS: readonly shared.ConfigOption[] = [
   { flags: '--crf', key: 'test.crf', reads: 'switch', help: 'refine predictions with a fully-connected CRF' },
   { flags: '--cam', key: 'test.cam', reads: 'switch', help: 'score class activation maps too' },
   shared.AMP_OPTION,
+  shared.DETERMINISTIC_OPTION,
   { flags: '--pooling <gmp|gap>', key: 'backbone.pooling', reads: 'text', help: 'as it was trained' },
   { flags: '--work_dir <folder>', key: 'work_dir.dir', reads: 'text', help: 'where the checkpoints lie' },
 ];
@@ -59,7 +61,7 @@ export function evaluateCommand(): Command {
         shared.DEVICES,
       ),
     );
-  return addTeamOptions(command);
+  return addTeamOptions(addComputeOptions(command));
 }
 
 interface ParsedOptions
@@ -72,5 +74,6 @@ export function readEvaluateArguments(argv: readonly string[]): EvaluateArgument
   const options = parseArguments<ParsedOptions>(evaluateCommand(), argv);
   const { checkpoint, output_dir, device, json = false, verbose = false } = options;
   const config = shared.configRequest(options, EVALUATE_CONFIG_OPTIONS);
-  return { config, ...teamArguments(options), checkpoint, output_dir, device, json, verbose };
+  const shares = { ...teamArguments(options), ...computeArguments(options) };
+  return { config, ...shares, checkpoint, output_dir, device, json, verbose };
 }

@@ -2,11 +2,12 @@ import { type Command, Option } from 'commander';
 import { UsageError } from '../config/errors.js';
 import type { ConfigRequest } from '../config/load.js';
 import { createCommand, parseArguments } from './command.js';
+import { addComputeOptions, type ComputeArguments, computeArguments } from './compute-options.js';
 import * as shared from './options.js';
 import { addTeamOptions, type TeamArguments, teamArguments } from './team.js';
 
 /** The export command's arguments; absent folders and checkpoints default to the work directory's. */
-export interface GenAttnArguments extends TeamArguments {
+export interface GenAttnArguments extends TeamArguments, ComputeArguments {
   /** For `loadConfig`. */
   config: ConfigRequest;
   checkpoint?: string;
@@ -26,6 +27,7 @@ export const GEN_ATTN_CONFIG_OPTIONS: readonly shared.ConfigOption[] = [
   { flags: '--split <name>', key: 'val.split', reads: 'text', help: 'which slices' },
   { flags: '--batch_size <n>', key: 'val.batch_size', reads: 'number', help: 'images in one pass' },
   shared.AMP_OPTION,
+  shared.DETERMINISTIC_OPTION,
   { flags: '--pooling <gmp|gap>', key: 'backbone.pooling', reads: 'text', help: 'as it was trained' },
   { flags: '--work_dir <folder>', key: 'work_dir.dir', reads: 'text', help: 'where the checkpoints lie' },
 ];
@@ -62,7 +64,7 @@ export function genAttnCommand(): Command {
       ),
     )
     .option('--overwrite', 'replace maps that are there already');
-  return addTeamOptions(command);
+  return addTeamOptions(addComputeOptions(command));
 }
 
 interface ParsedOptions
@@ -82,6 +84,7 @@ export function readGenAttnArguments(argv: readonly string[]): GenAttnArguments 
   return {
     config,
     ...teamArguments(options),
+    ...computeArguments(options),
     checkpoint,
     use_final,
     output_dir,

@@ -3,6 +3,7 @@ import { claimGpu, type Team } from '../distributed/index.js';
 import type { Device } from '../tensor/index.js';
 import { getDevice } from '../training/device.js';
 import { type Logger, setupLogger } from '../training/logging.js';
+import { beginProfile, type ComputeArguments } from './compute-options.js';
 import { loadCommandConfig } from './load-config.js';
 import type { DeviceName } from './options.js';
 import { enterTeam, type TeamArguments } from './team.js';
@@ -18,14 +19,17 @@ export interface OpenedCommand {
 
 /**
  * Loads the configuration, joins or starts the processes that share the work, and says what was chosen.
+ * @param command its name in the file of a profile
  * @returns the exit code where the work was done by processes that were started
  */
 export async function openCommand(
-  args: TeamArguments & {
-    config: Parameters<typeof loadCommandConfig>[0];
-    device?: DeviceName;
-    verbose: boolean;
-  },
+  command: string,
+  args: TeamArguments &
+    ComputeArguments & {
+      config: Parameters<typeof loadCommandConfig>[0];
+      device?: DeviceName;
+      verbose: boolean;
+    },
 ): Promise<OpenedCommand | number> {
   const { config, notes } = await loadCommandConfig(args.config);
   claimGpu();
@@ -34,6 +38,7 @@ export async function openCommand(
   if (typeof entered === 'number') return entered;
   const { team } = entered;
   const log = setupLogger(undefined, { verbose: args.verbose, silent: !team.isLead });
-  for (const note of [...notes, ...entered.notes]) log.info('%s', note);
+  const recording = beginProfile(args, command, config, team);
+  for (const note of [...notes, ...entered.notes, ...(recording ? [recording] : [])]) log.info('%s', note);
   return { config, device, team, log };
 }

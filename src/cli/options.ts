@@ -22,6 +22,14 @@ export const AMP_OPTION: ConfigOption = {
   help: 'bf16: products in bfloat16, about twice as fast on a GPU',
 };
 
+/** Of every command that trains, or makes results from what was trained. */
+export const DETERMINISTIC_OPTION: ConfigOption = {
+  flags: '--deterministic',
+  key: 'train.deterministic',
+  reads: 'switch',
+  help: 'only operations that give the same bits each time; refuse others',
+};
+
 /** The options that choose and change a configuration. */
 export interface ConfigSelection {
   config?: string;

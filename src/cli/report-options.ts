@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { ConfigRequest } from '../config/load.js';
 import { createCommand, parseArguments } from './command.js';
+import { addThreadsOption } from './compute-options.js';
 import * as shared from './options.js';
 
 /** The report command's arguments. */
@@ -12,6 +13,8 @@ export interface ReportArguments {
   /** Another split than the validation's. */
   split?: string;
   device?: shared.DeviceName;
+  /** Absent: libtorch decides. */
+  threads?: number;
   verbose: boolean;
 }
 
@@ -34,7 +37,7 @@ export function reportCommand(): Command {
     'Write report.html: scores with intervals, curves, and cases with their maps, in one file without network.',
     EXAMPLES,
   );
-  return shared
+  shared
     .addConfigOptions(command, CONFIG_OPTIONS)
     .option(
       '--split <name>',
@@ -52,6 +55,7 @@ export function reportCommand(): Command {
       'where to write it (default: report.html in the work directory, or in its folder of the split)',
     )
     .option('--maps_dir <folder>', 'heatmaps to show (default: those of the run or split)');
+  return addThreadsOption(command);
 }
 
 interface ParsedOptions extends shared.ConfigSelection, Partial<Omit<ReportArguments, 'config'>> {}
@@ -59,6 +63,7 @@ interface ParsedOptions extends shared.ConfigSelection, Partial<Omit<ReportArgum
 /** @throws {UsageError | CommanderError} for arguments that cannot be right; `runMain` words both. */
 export function readReportArguments(argv: readonly string[]): ReportArguments {
   const options = parseArguments<ParsedOptions>(reportCommand(), argv);
-  const { output, maps_dir, split, device, verbose = false } = options;
-  return { config: shared.configRequest(options, CONFIG_OPTIONS), output, maps_dir, split, device, verbose };
+  const { output, maps_dir, split, device, threads, verbose = false } = options;
+  const config = shared.configRequest(options, CONFIG_OPTIONS);
+  return { config, output, maps_dir, split, device, threads, verbose };
 }

@@ -1,19 +1,18 @@
 import { type Command, Option } from 'commander';
 import type { ConfigRequest } from '../config/load.js';
 import { createCommand, parseArguments } from './command.js';
+import { addComputeOptions, type ComputeArguments, computeArguments } from './compute-options.js';
 import * as shared from './options.js';
 import { addTeamOptions, type TeamArguments, teamArguments } from './team.js';
 
 /** The training command's arguments, checked, apart from the configuration's own values. */
-export interface TrainArguments extends TeamArguments {
+export interface TrainArguments extends TeamArguments, ComputeArguments {
   /** For `loadConfig`. */
   config: ConfigRequest;
   /** Absent: the best device that there is. */
   device?: shared.DeviceName;
   /** A checkpoint, or true for `last.pth` of the work directory. */
   resume?: string | true;
-  /** Absent: libtorch decides. */
-  threads?: number;
   verbose: boolean;
 }
 
@@ -41,6 +40,7 @@ export const TRAIN_CONFIG_OPTIONS: readonly shared.ConfigOption[] = [
   { flags: '--high_thre <score>', key: 'cam.high_thre', reads: 'number', help: 'sure foreground lies above' },
   { flags: '--low_thre <score>', key: 'cam.low_thre', reads: 'number', help: 'sure background lies below' },
   shared.AMP_OPTION,
+  shared.DETERMINISTIC_OPTION,
   { flags: '--seed <n>', key: 'train.seed', reads: 'number', help: 'seed of every random draw' },
 ];
 
@@ -52,6 +52,7 @@ const EXAMPLES = [
     'node dist/train.js --config my.yaml --set train.max_iters=20000',
   ],
   ['on four GPUs of this machine', 'node dist/train.js --dataset lasc --cuda --nproc_per_node 4'],
+  ['where the time goes', 'node dist/train.js --dataset lasc --profile trace.json'],
   ['go on after Ctrl-C', 'node dist/train.js --dataset lasc --resume'],
 ] as const;
 
@@ -66,25 +67,23 @@ export function trainCommand(): Command {
     .addOption(new Option('--cpu', 'compute on the CPU').conflicts(['cuda', 'mps']))
     .addOption(new Option('--cuda', 'compute on an NVIDIA GPU').conflicts(['cpu', 'mps']))
     .addOption(new Option('--mps', 'compute on an Apple GPU').conflicts(['cpu', 'cuda']))
-    .option('--resume [checkpoint]', 'go on from a checkpoint (default: last.pth of the work directory)')
-    .addOption(shared.integerOption('--threads <n>', 'CPU threads (default: one for each core)', 1, 1024));
-  return addTeamOptions(command);
+    .option('--resume [checkpoint]', 'go on from a checkpoint (default: last.pth of the work directory)');
+  return addTeamOptions(addComputeOptions(command));
 }
 
-interface ParsedOptions extends shared.ConfigSelection, TeamArguments {
+interface ParsedOptions extends shared.ConfigSelection, TeamArguments, ComputeArguments {
   cpu?: true;
   cuda?: true;
   mps?: true;
   resume?: string | true;
-  threads?: number;
   verbose?: true;
 }
 
 /** @throws {UsageError | CommanderError} for arguments that cannot be right; `runMain` words both. */
 export function readTrainArguments(argv: readonly string[]): TrainArguments {
   const options = parseArguments<ParsedOptions>(trainCommand(), argv);
-  const { resume, threads, verbose = false } = options;
+  const { resume, verbose = false } = options;
   const config = shared.configRequest(options, TRAIN_CONFIG_OPTIONS);
   const device = shared.DEVICES.find((name) => options[name]);
-  return { config, device, ...teamArguments(options), resume, threads, verbose };
+  return { config, device, ...teamArguments(options), ...computeArguments(options), resume, verbose };
 }

@@ -190,6 +190,9 @@ const train = {
   amp: oneOf(['none', 'bf16'])
     .default('none')
     .describe('Precision of products and convolutions, in every command: float32, or bfloat16 by autocast.'),
+  deterministic: bool()
+    .default(false)
+    .describe('In every command: only operations that give the same bits each time; others are refused.'),
   drop_path: fraction().default(0.1).describe('Largest stochastic-depth rate, in the last block.'),
   loss_weights: section(loss_weights),
   tensorboard: section(tensorboard),

@@ -22,6 +22,8 @@ export function workDirPaths({ work_dir }: Config) {
     evaluation: at('evaluation.json'),
     /** Each validation image as best.pth sees it. */
     cases: at(work_dir.ckpt_dir, 'best_cases.json'),
+    /** Where a command's time went. */
+    profile: (command: string): string => at(`profile-${command}.json`),
     log: (timestamp: string): string => at(`${timestamp}.log`),
   };
 }

@@ -7,6 +7,7 @@ import { VOC_PALETTE } from '../io/voc-palette.js';
 import type { Batch } from '../loading/batch.js';
 import type { EvalLoader } from '../loading/loader.js';
 import type { WeTr } from '../models/wetr.js';
+import { beginIteration, endIteration, span } from '../profile/index.js';
 import { type Device, noGrad, scope, Tensor } from '../tensor/index.js';
 import { LabelScoreAccumulator, type LabelScores } from './label-scores.js';
 import { type MapOptions, mapLabels } from './map-labels.js';
@@ -119,11 +120,12 @@ export async function evaluateImages(
   let stopped = false;
   let writing: Promise<unknown> = Promise.resolve();
   model.eval();
+  beginIteration('evaluation');
   try {
     for (let batch = await loader.next(); batch; batch = await loader.next()) {
       const current = batch;
       const labels = noGrad(() => scope(() => labelImage(model, current, kinds, options)));
-      await writing;
+      await span('wait for files', () => writing);
       const path = join(options.outputDir, `${batch.names[0]}.png`);
       writing = writeLabelPngAsync(path, labels[predictions]!, batch.height, batch.width, VOC_PALETTE);
       writing.catch(() => {});
@@ -136,8 +138,10 @@ export async function evaluateImages(
       options.onProgress?.(images, Math.ceil(loader.length / team.size));
       stopped = options.stopWhen?.() ?? false;
       if (stopped) break;
+      beginIteration('evaluation');
     }
   } finally {
+    endIteration();
     model.train(training);
     await writing;
   }

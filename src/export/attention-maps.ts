@@ -7,6 +7,7 @@ import { type NpyDictValue, PyFloat, writeNpyDict } from '../io/npy-dict.js';
 import type { Batch } from '../loading/batch.js';
 import type { EvalLoader } from '../loading/loader.js';
 import type { WeTr } from '../models/wetr.js';
+import { beginIteration, endIteration, span } from '../profile/index.js';
 import { IMAGE_MEAN, IMAGE_STD } from '../tensor/image-statistics.js';
 import { type Device, noGrad, scope, Tensor } from '../tensor/index.js';
 import type { FinishedMaps, MapFolders } from './finished-maps.js';
@@ -153,6 +154,7 @@ export async function exportAttentionMaps(
   model.eval();
   const result: ExportResult = { written: 0, skipped: 0, stopped: false };
   let writing: Promise<unknown> = Promise.resolve();
+  beginIteration('export');
   try {
     for (let batch = await loader.next(); batch; batch = await loader.next()) {
       const current = batch;
@@ -160,7 +162,7 @@ export async function exportAttentionMaps(
       else {
         const maps = noGrad(() => scope(() => computeMaps(model, current, options)));
         for (const [i, map] of maps.entries()) options.onMap?.(map.name, map.camRaw, current.masks?.[i]);
-        await writing;
+        await span('wait for files', () => writing);
         writing = Promise.all(maps.map((map) => writeMap(map, current.height, current.width, options)));
         writing.catch(() => {});
         result.written += maps.length;
@@ -170,9 +172,11 @@ export async function exportAttentionMaps(
         result.stopped = true;
         break;
       }
+      beginIteration('export');
     }
     await writing;
   } finally {
+    endIteration();
     model.train(training);
   }
   return result;

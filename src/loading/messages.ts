@@ -15,7 +15,8 @@ export interface ErrorMessage {
 }
 
 export type WorkerMessage =
-  | { kind: 'built'; id: number; built: Built }
+  /** `work`: from when to when, by the clock of src/profile. */
+  | { kind: 'built'; id: number; built: Built; work: readonly [start: number, end: number] }
   | { kind: 'failed'; id: number; error: ErrorMessage }
   /** No dataset, so no batch will ever come. */
   | { kind: 'broken'; error: ErrorMessage }

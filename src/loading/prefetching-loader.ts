@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { DataFault, Dataset, Warn } from '../datasets/dataset.js';
+import { span } from '../profile/spans.js';
 import type { Batch, BatchTask, BuilderSettings, Built, Position } from './batch.js';
 import { BatchBuilder, openDataset } from './batch-builder.js';
 import type { Sampler } from './sampler.js';
@@ -134,7 +135,7 @@ export class PrefetchingLoader implements EvalLoader {
   }
 
   next(): Promise<Batch | undefined> {
-    const result = this.#turn.then(() => this.#take());
+    const result = span('wait for data', () => this.#turn.then(() => this.#take()));
     this.#turn = result.catch(() => undefined);
     return result;
   }

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import type { Warn } from '../datasets/dataset.js';
+import { elsewhere, type Track } from '../profile/spans.js';
 import type { BatchTask, BuilderSettings, Built } from './batch.js';
 import { reviveError, type WorkerMessage } from './messages.js';
 import { workerFile } from './worker-file.js';
@@ -62,12 +63,19 @@ export class WorkerPool {
         this.#fail(reviveError(message.error));
         break;
       case 'built':
+        elsewhere('build batch', ...message.work, this.#trackOf(message.id));
         this.#take(message.id)?.resolve(message.built);
         break;
       case 'failed':
         this.#take(message.id)?.reject(reviveError(message.error));
         break;
     }
+  }
+
+  /** In a profile: the worker that a task went to, behind the main thread. */
+  #trackOf(id: number): Track {
+    const worker = id % this.#workers.length;
+    return { id: 10 + worker, name: `loader worker ${worker + 1}` };
   }
 
   #take(id: number): Waiting | undefined {

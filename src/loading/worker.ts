@@ -2,6 +2,7 @@
 import { getPriority, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { importDatasetModule } from '../datasets/plug-in.js';
+import { microseconds } from '../profile/clock.js';
 import type { BuilderSettings } from './batch.js';
 import { BatchBuilder, openDataset } from './batch-builder.js';
 import { buffersOf, describeError, type TaskMessage, type WorkerMessage } from './messages.js';
@@ -32,8 +33,9 @@ async function startBuilder(settings: BuilderSettings): Promise<BatchBuilder> {
 
 async function answer(builder: BatchBuilder, { id, task }: TaskMessage): Promise<void> {
   try {
+    const start = microseconds();
     const built = await builder.build(task);
-    send({ kind: 'built', id, built }, buffersOf(built.batches));
+    send({ kind: 'built', id, built, work: [start, microseconds()] }, buffersOf(built.batches));
   } catch (error) {
     send({ kind: 'failed', id, error: describeError(error) });
   }

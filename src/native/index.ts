@@ -6,10 +6,10 @@ import { TorchError } from './torch-error.js';
 export type {
   Bindings,
   BuildInfo,
-  CudaStatus,
   DenseCrf,
   GroupHandle,
   Operand,
+  RecordedOps,
   ReducerHandle,
   TensorHandle,
   WeTrHandle,

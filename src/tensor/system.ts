@@ -1,4 +1,4 @@
-import { type BuildInfo, type CudaStatus, native } from '../native/index.js';
+import { native } from '../native/index.js';
 import type { RawTensor } from './dtypes.js';
 import { type Device, Tensor } from './tensor.js';
 
@@ -23,33 +23,28 @@ export function setRngState(state: RawTensor): void {
 
 export const setNumThreads = (threads: number): void => native.setNumThreads(threads);
 export const getNumThreads = (): number => native.getNumThreads();
-export const setDeterministic = (value: boolean): void => native.setDeterministic(value);
+/**
+ * Keeps to ways of computing that give the same bits each time, in all of libtorch. What has none throws a TorchError
+ * with code ERR_NOT_DETERMINISTIC: some operations on CUDA.
+ */
+export function setDeterministic(value: boolean): void {
+  // cuBLAS is deterministic with a workspace of its own for each stream; it reads this when it starts.
+  if (value) process.env.CUBLAS_WORKSPACE_CONFIG ??= ':4096:8';
+  native.setDeterministic(value);
+}
+export const isDeterministic = (): boolean => native.isDeterministic();
 export const buildInfo = () => native.buildInfo();
 export const deviceAvailable = (device: Device): boolean => native.deviceAvailable(device);
 
-/** What CUDA is here: the driver, and the GPUs it shows. Null where the addon was built without CUDA's headers. */
-export const cudaStatus = () => native.cudaStatus();
-
-// The words for what keeps CUDA away lie in a script, as doctor needs them before anything is compiled.
-const explanation = new URL('../../scripts/lib/cuda-fault.mjs', import.meta.url).href;
-const { cudaFault } = (await import(explanation)) as {
-  cudaFault(
-    info: BuildInfo,
-    status: CudaStatus | null,
-    options: { index: number; answers: boolean },
-  ): { reason: string; fix: string } | undefined;
-};
-
-/** Why a device cannot be used and what mends it, or undefined when it can: also a GPU that nothing was built for. */
+/** Why a device cannot be used, in a sentence, or undefined when it can. */
 export function whyUnavailable(device: Device): string | undefined {
-  if (device === 'cpu') return undefined;
-  if (device === 'mps') {
-    if (deviceAvailable(device)) return undefined;
-    return buildInfo().mpsLibrary
+  if (deviceAvailable(device)) return undefined;
+  const info = buildInfo();
+  if (device === 'mps')
+    return info.mpsLibrary
       ? 'this machine has no Metal device'
       : 'this libtorch was built without MPS (it exists for macOS on Apple silicon)';
-  }
-  const index = Number(device.split(':')[1] ?? 0);
-  const fault = cudaFault(buildInfo(), cudaStatus(), { index, answers: deviceAvailable(device) });
-  return fault && `${fault.reason}. To mend it: ${fault.fix}`;
+  if (!info.cudaLibrary)
+    return 'this libtorch was built without CUDA; set LIBTORCH to a CUDA build and run `npm run setup`';
+  return `libtorch has CUDA but finds no such device (${device}); check the driver with nvidia-smi`;
 }

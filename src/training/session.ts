@@ -9,6 +9,7 @@ import { createTrainLoader, type TrainLoader } from '../loading/loader.js';
 import { hashSeed } from '../loading/random.js';
 import type { WeTr } from '../models/wetr.js';
 import type { PolyWarmupAdamW } from '../optim/poly-warmup-adamw.js';
+import { stage } from '../profile/index.js';
 import { type Device, getNumThreads, getRngState, type RawTensor, setupSeed } from '../tensor/index.js';
 import { type CheckedData, checkData } from './check-data.js';
 import { type Progress, saveTraining } from './checkpoints.js';
@@ -138,7 +139,9 @@ export class TrainSession {
     const sampler = this.loader.position();
     this.progress = { ...this.progress, sampler, seconds: this.seconds, log: this.log.state() };
     if (!this.team.isLead) return;
-    saveTraining(this.paths.last, this.model, this.optimizer, this.progress, this.#configYaml, rngs);
+    stage('save last.pth', () =>
+      saveTraining(this.paths.last, this.model, this.optimizer, this.progress, this.#configYaml, rngs),
+    );
   }
 
   /** Whether somebody has asked any process of the team to stop: all stop after the same step. */

@@ -1,13 +1,17 @@
 import type { Config } from '../config/schema.js';
 import { WeTr } from '../models/wetr.js';
 import { PolyWarmupAdamW } from '../optim/poly-warmup-adamw.js';
-import type { Device } from '../tensor/index.js';
+import { type Device, setDeterministic } from '../tensor/index.js';
 import { positiveWeights } from './class-weights.js';
 import type { StepOptions } from './step.js';
 
-/** The model that a configuration describes, freshly initialised. */
+/**
+ * The model that a configuration describes, freshly initialised; from here on the process computes as `train.deterministic`
+ * asks for.
+ */
 export function buildModel(config: Config, device: Device): WeTr {
   const { backbone, dataset, train } = config;
+  setDeterministic(train.deterministic);
   return new WeTr({
     backbone: backbone.config,
     numClasses: dataset.num_classes,

@@ -8,6 +8,7 @@ import type { Batch } from '../loading/batch.js';
 import { getAffLoss, getSegLoss, multilabelSoftMarginLoss } from '../losses/index.js';
 import type { Wanted, WeTr } from '../models/wetr.js';
 import type { PolyWarmupAdamW } from '../optim/poly-warmup-adamw.js';
+import { span } from '../profile/index.js';
 import { type Device, noGrad, scope, Tensor } from '../tensor/index.js';
 import { stepPictures } from './pictures.js';
 import type { Phase } from './schedule.js';
@@ -114,10 +115,9 @@ const LOSSES = ['loss', 'clsLoss', 'segLoss', 'affLoss'] as const;
  */
 function update(loss: Tensor, learnt: Wanted, optimizer: PolyWarmupAdamW, ddp?: Ddp): 'gradient' | undefined {
   optimizer.zeroGrad();
-  if (ddp) ddp.backward(loss, learnt);
-  else loss.backward();
-  if (!optimizer.gradientsAreFinite()) return 'gradient';
-  optimizer.step();
+  span('backward', () => (ddp ? ddp.backward(loss, learnt) : loss.backward()));
+  if (!span('finite gradients', () => optimizer.gradientsAreFinite())) return 'gradient';
+  span('AdamW', () => optimizer.step());
   return undefined;
 }
 
@@ -146,14 +146,17 @@ export function trainStep(
     const show = shown > 0;
     const statistics = phase === 'cls' ? [] : statisticsOf(model);
     const pixels =
-      phase === 'cls' ? undefined : camLabels(model, images, labels, batch, phase, options, show);
+      phase === 'cls'
+        ? undefined
+        : span('labels', () => camLabels(model, images, labels, batch, phase, options, show));
     const learnt = { cls: true, seg: pixels !== undefined, affinity: pixels !== undefined };
-    const out = model.forward(images, {
+    const wanted = {
       ...learnt,
       affinity: learnt.affinity || show,
       attention: show,
       segDetach: options.segDetach,
-    });
+    };
+    const out = span('forward', () => model.forward(images, wanted));
     const positive = options.positiveWeights && onDevice(Tensor.from(options.positiveWeights));
     const cls = multilabelSoftMarginLoss(out.cls!, labels, positive);
     let loss = cls.mul(weights.cls);
@@ -161,7 +164,9 @@ export function trainStep(
     let segAgreement: number | undefined;
     let logits: Tensor | undefined;
     if (pixels) {
-      const { seg, aff, ...head } = pixelLosses(out.seg!, out.affinity!, pixels, batch, options);
+      const { seg, aff, ...head } = span('losses', () =>
+        pixelLosses(out.seg!, out.affinity!, pixels, batch, options),
+      );
       loss = loss.add(seg.loss.mul(weights.seg)).add(aff.loss.mul(weights.aff));
       const { foreground, background } = seg;
       const { posCount, negCount } = aff;
@@ -184,7 +189,9 @@ export function trainStep(
     // One NaN would stay in them for ever, and with it in every segmentation.
     if (nonFinite) for (const [own, before] of statistics) own.copy_(before);
     const pictures = show
-      ? noGrad(() => scope(() => stepPictures({ images, out, pixels, logits }, shown)))
+      ? span('pictures', () =>
+          noGrad(() => scope(() => stepPictures({ images, out, pixels, logits }, shown))),
+        )
       : undefined;
     return { ...result, segAgreement, nonFinite, pictures };
   });

@@ -1,6 +1,7 @@
 import type { Config } from '../config/schema.js';
 import { writeFileAtomic } from '../io/atomic.js';
 import { TorchError } from '../native/index.js';
+import { beginIteration, endIteration, span } from '../profile/index.js';
 import { NonFiniteLoss, TeamLost, TrainingStopped } from './faults.js';
 import { breathe } from './interrupt.js';
 import { phaseAt } from './schedule.js';
@@ -39,22 +40,19 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
       if (stopped || session.progress.iteration === max_iters || endsEarly(session)) break;
 
       const iteration = session.progress.iteration + 1;
+      const phase = phaseAt(iteration - 1, config.train);
+      beginIteration(phase, { iteration });
       const batch = await log.dataWait.during(loader.next());
       const logged = iteration % log_iters === 0;
       stepping = true;
-      const result = trainStep(
-        model,
-        optimizer,
-        batch,
-        phaseAt(iteration - 1, config.train),
-        step,
-        logged && team.isLead,
-      );
+      const show = logged && team.isLead;
+      const result = span('step', () => trainStep(model, optimizer, batch, phase, step, show));
       stepping = false;
       await requireFinite(result, iteration, batch.names);
       session.progress.iteration = iteration;
-      await log.step(iteration, result, logged);
+      await span('log', () => log.step(iteration, result, logged));
       await breathe();
+      endIteration();
     }
   } catch (error) {
     const { iteration } = session.progress;

@@ -7,6 +7,7 @@ import type { Batch } from '../loading/batch.js';
 import type { EvalLoader } from '../loading/loader.js';
 import { multilabelSoftMarginLoss } from '../losses/index.js';
 import type { WeTr } from '../models/wetr.js';
+import { beginIteration, endIteration } from '../profile/index.js';
 import { type Device, noGrad, scope, Tensor } from '../tensor/index.js';
 import type { CaseCollector } from './cases.js';
 import { breathe } from './interrupt.js';
@@ -86,6 +87,7 @@ export async function validate(
   const share = Math.ceil(loader.length / team.size);
   let stopped = false;
   model.eval();
+  beginIteration('validation');
   try {
     for (let batch = await loader.next(); batch; batch = await loader.next()) {
       const current = batch;
@@ -94,8 +96,10 @@ export async function validate(
       await breathe();
       stopped = options.stopWhen?.() ?? false;
       if (stopped) break;
+      beginIteration('validation');
     }
   } finally {
+    endIteration();
     model.train(training);
   }
   if (await team.any(stopped)) return undefined;

@@ -1,4 +1,5 @@
 import { createEvalLoader } from '../loading/loader.js';
+import { stage } from '../profile/index.js';
 import { CaseCollector, saveCases, scoreCases, withoutCurves } from './cases.js';
 import { saveWeights } from './checkpoints.js';
 import { NonFiniteLoss } from './faults.js';
@@ -23,7 +24,7 @@ export function isValidationDue({ config, progress }: TrainSession): boolean {
 export async function validateAndKeepBest(session: TrainSession): Promise<void> {
   const { config, model, device, log, paths, progress, interrupt, team } = session;
   const { iteration } = progress;
-  if (team.isLead) saveWeights(model, paths.iteration(iteration));
+  if (team.isLead) stage('save weights', () => saveWeights(model, paths.iteration(iteration)));
   const evalLoader = createEvalLoader(config, config.val.split, {
     opened: session.validation,
     rank: team.rank,
@@ -32,13 +33,15 @@ export async function validateAndKeepBest(session: TrainSession): Promise<void> 
     onFault: (fault) => log.faulty(fault),
   });
   const cases = new CaseCollector(evalLoader.dataset);
-  const scores = await validate(model, evalLoader, {
+  const options = {
     ...validateOptions(config, device),
     cases,
     team,
     stopWhen: () => interrupt.asked !== undefined,
-    onProgress: (done, total) => log.validating(done, total),
-  }).finally(() => evalLoader.close());
+    onProgress: (done: number, total: number) => log.validating(done, total),
+  };
+  const validating = stage('validation', () => validate(model, evalLoader, options));
+  const scores = await validating.finally(() => evalLoader.close());
   if (!scores) return;
   if (!Number.isFinite(scores.loss)) throw NonFiniteLoss.ofValidation(iteration, scores.loss);
   const classes = evalLoader.dataset.classNames;
@@ -49,7 +52,7 @@ export async function validateAndKeepBest(session: TrainSession): Promise<void> 
   if (!better) return;
   progress.best = better.best;
   if (team.isLead) {
-    saveWeights(model, paths.best);
+    stage('save weights', () => saveWeights(model, paths.best));
     saveCases(paths.cases, { split: config.val.split, classes, iteration, cases: cases.cases });
   }
   log.info(`New best checkpoint: ${better.reason}`);

@@ -37,3 +37,30 @@ it('a seed decides every byte of weights, maps and scores, for any number of wor
   expect(differences(first, results(await run('workers', ...workers)))).toEqual([]);
   expect(differences(first, results(await run('other', '--seed', '2')))).toContain('checkpoints/best.pth');
 });
+
+it('--deterministic gives the same bytes each time, also with two threads', async () => {
+  const args = ['--deterministic', '--threads', '2'];
+  const first = results(await run('strict', ...args));
+  expect(differences(first, results(await run('strict-again', ...args)))).toEqual([]);
+  expect(place.read('strict', 'config.yaml').toString()).toMatch(/^ {2}deterministic: true/m);
+  const maps = (to: string) =>
+    place.genAttn(
+      '--config',
+      config,
+      '--work_dir',
+      'strict',
+      '--cam_npy_dir',
+      to,
+      '--output_dir',
+      `${to}-png`,
+      ...args,
+    );
+  expect([(await maps('maps1')).code, (await maps('maps2')).code]).toEqual([0, 0]);
+  const arrays = (folder: string) =>
+    place
+      .files(folder)
+      .filter((name) => name.endsWith('.npy'))
+      .map((name) => place.read(folder, name).toString('base64'));
+  expect(arrays('maps1')).not.toEqual([]);
+  expect(arrays('maps1')).toEqual(arrays('maps2'));
+});

@@ -1,12 +1,21 @@
 /** Random state, threads, devices and versions. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { loadConfig } from '../../src/config/load.js';
+import { generatePhantom } from '../../src/datasets/phantom.js';
+import { native, type RecordedOps } from '../../src/native/index.js';
+import { microseconds } from '../../src/profile/index.js';
 import {
   buildInfo,
   deviceAvailable,
   getNumThreads,
   getRngState,
+  isDeterministic,
   memory,
   scope,
+  setDeterministic,
   setNumThreads,
   setRngState,
   setupSeed,
@@ -14,7 +23,8 @@ import {
   whyUnavailable,
 } from '../../src/tensor/index.js';
 import { getDevice } from '../../src/training/device.js';
-import { caught, numbers } from './support.js';
+import { buildModel } from '../../src/training/setup.js';
+import { caught, childJson, numbers } from './support.js';
 
 const draw = (count = 5) => scope(() => numbers(Tensor.rand([count])));
 
@@ -90,5 +100,91 @@ describe('devices and versions', () => {
     expect(error.name).toBe('UsageError');
     expect(error.exitCode).toBe(2);
     expect(error.message).toMatch(/^Expected device 'cuda:99' but .*(without CUDA|no such device)/);
+  });
+});
+
+it.runIf(process.platform === 'linux')(
+  'loader workers load no libtorch, so they start no team of threads',
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'afa-workers-'));
+    generatePhantom({ outDir: folder, patients: 2, slices: 4, size: 64, seed: 1 });
+    const loaded = await childJson(`
+    import { readFileSync } from 'node:fs';
+    import { loadConfig } from 'DIST/config/load.js';
+    import { createTrainLoader } from 'DIST/loading/loader.js';
+    const set = ['dataset.root_dir=${folder}/imageSlice', 'dataset.slice_split=[0, 2]', 'dataset.crop_size=64'];
+    const loader = createTrainLoader(loadConfig({ dataset: 'lasc', set }).config, { numWorkers: 2 });
+    for (let k = 0; k < 3; k++) await loader.next();
+    const files = readFileSync('/proc/self/maps', 'utf8').split('\\n');
+    await loader.close();
+    console.log(JSON.stringify(files.filter((line) => /torch|gomp/.test(line))));`);
+    rmSync(folder, { recursive: true });
+    expect(loaded).toEqual([]);
+  },
+);
+
+describe('deterministic computing', () => {
+  afterEach(() => setDeterministic(false));
+
+  it('is off until it is asked for, and reaches libtorch', () => {
+    expect(isDeterministic()).toBe(false);
+    setDeterministic(true);
+    expect(isDeterministic()).toBe(true);
+    setDeterministic(false);
+    expect(isDeterministic()).toBe(false);
+  });
+
+  it('follows the configuration of whatever model is built', () => {
+    for (const deterministic of [true, false]) {
+      const { config } = loadConfig({ dataset: 'lasc', set: [`train.deterministic=${deterministic}`] });
+      buildModel(config, 'cpu').dispose();
+      expect(isDeterministic()).toBe(deterministic);
+    }
+  });
+});
+
+describe('recorded operations', () => {
+  const names = ({ names, events }: RecordedOps) =>
+    Array.from({ length: events.length / 5 }, (_, i) => names[events[5 * i]!]!);
+
+  it('are those of the time between start and stop, with times and shapes', () => {
+    const x = Tensor.randn([3, 4]);
+    native.recordOpsStart(100, true);
+    const start = microseconds();
+    const y = x.relu();
+    const end = microseconds();
+    const recorded = native.recordOpsStop();
+    x.relu().dispose();
+    y.dispose();
+    const at = names(recorded).indexOf('aten::relu');
+    const [, shapes, thread, began, took] = recorded.events.subarray(5 * at, 5 * at + 5);
+    expect(recorded.names[shapes!]).toBe('[3,4]');
+    expect(thread).toBe(native.currentThread());
+    expect(began).toBeGreaterThanOrEqual(start);
+    expect(began! + took!).toBeLessThanOrEqual(end);
+    expect([names(recorded).filter((name) => name === 'aten::relu').length, recorded.dropped]).toEqual([
+      1, 0,
+    ]);
+    x.dispose();
+  });
+
+  it('include those of backward; shapes only where they are asked for', () => {
+    const x = Object.assign(Tensor.randn([8, 8]), { requiresGrad: true });
+    native.recordOpsStart(1000, false);
+    scope(() => x.matmul(x).sum().backward());
+    const recorded = native.recordOpsStop();
+    expect(names(recorded)).toContain('autograd::engine::evaluate_function: MmBackward0');
+    expect([...recorded.events.filter((_, i) => i % 5 === 1)].every((shapes) => shapes === -1)).toBe(true);
+    x.dispose();
+  });
+
+  it('are counted beyond the limit, and refused twice', () => {
+    native.recordOpsStart(3, false);
+    expect(() => native.recordOpsStart(3, false)).toThrow('being recorded already');
+    scope(() => Tensor.ones([2]).add(1).mul(2).sum());
+    const recorded = native.recordOpsStop();
+    expect(recorded.events.length).toBe(15);
+    expect(recorded.dropped).toBeGreaterThan(0);
+    expect(() => native.recordOpsStop()).toThrow('No operations are being recorded');
   });
 });

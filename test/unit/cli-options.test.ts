@@ -38,7 +38,7 @@ describe('train arguments', () => {
     const line =
       '--config c.yaml --dataset lasc --pooling gap --crop_size 96 --work_dir out --backend gloo --cuda --radius 5 ' +
       '--seg_detach --high_thre 0.6 --low_thre .3 --nproc_per_node 4 --master_port 29500 --timeout 30 --resume x.pth --seed 7 ' +
-      '--threads 2 --set train.log_iters=5 --set cam.mode=train --verbose';
+      '--threads 2 --deterministic --profile t.json --set train.log_iters=5 --set cam.mode=train --verbose';
     expect(train(line)).toEqual({
       config: {
         file: 'c.yaml',
@@ -52,6 +52,7 @@ describe('train arguments', () => {
           { key: 'train.seg_detach', flag: '--seg_detach', value: true },
           { key: 'cam.high_thre', flag: '--high_thre', value: 0.6 },
           { key: 'cam.low_thre', flag: '--low_thre', value: 0.3 },
+          { key: 'train.deterministic', flag: '--deterministic', value: true },
           { key: 'train.seed', flag: '--seed', value: 7 },
         ],
       },
@@ -62,6 +63,7 @@ describe('train arguments', () => {
       timeout: 30,
       resume: 'x.pth',
       threads: 2,
+      profile: 't.json',
       verbose: true,
     });
   });

@@ -1,0 +1,3 @@
+export { microseconds } from './clock.js';
+export { Profiler, type ProfilerOptions } from './profiler.js';
+export { beginIteration, elsewhere, endIteration, span, stage, type Track } from './spans.js';
