@@ -7,6 +7,8 @@
 #include <c10/util/Logging.h>
 #include <torch/headeronly/version.h>
 
+#include "cuda_info.h"
+
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
@@ -30,6 +32,7 @@ Napi::Value buildInfo(Napi::Env env) {
   auto info = Napi::Object::New(env);
   info.Set("torchVersion", TORCH_VERSION);
   info.Set("cudaLibrary", at::hasCUDA());
+  info.Set("cuda", cudaBuild(env));
   info.Set("mpsLibrary", at::hasMPS());
   info.Set("parallel", at::get_parallel_info());
   info.Set("cpuCapability", at::get_cpu_capability());
@@ -63,6 +66,7 @@ void registerSystem(Exports& m) {
     AddonData::of(errorClass.Env()).errorClass = Napi::Persistent(errorClass.As<Napi::Function>());
   });
   m.def("buildInfo", {}, buildInfo);
+  m.def("cudaStatus", {}, cudaStatus);
   m.def("memory", {}, memory);
   m.def("finishJobs", {}, +[](Napi::Env env) { finishJobs(env); });
   m.def("deviceAvailable", {"device"}, +[](Napi::Value device) {

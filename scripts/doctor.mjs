@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { addonFault } from './lib/build-addon.mjs';
 import { typescriptFault } from './lib/build-typescript.mjs';
 import { nodeDepsFault, npmCommand } from './lib/node-deps.mjs';
-import { deviceFault, probeAddon } from './lib/probe-addon.mjs';
+import { describeCuda, deviceFault, probeAddon } from './lib/probe-addon.mjs';
 import { capture, isMain } from './lib/run.mjs';
 import { BUILD_TOOLS, checkTools, installCommand, nodeFault, PYTHON_TOOLS } from './lib/tools.mjs';
 import { describeCandidates, explainSearch, packageRoot, searchLibtorch } from './libtorch.mjs';
@@ -83,12 +83,12 @@ function pretrainedCheck() {
 
 /** @param {import('./lib/probe-addon.mjs').Probe | undefined} probe */
 function describeDevices(probe) {
-  /** @type {Record<string, { available: boolean, reason?: string }>} */
-  const devices = { cpu: { available: probe !== undefined } };
-  if (!probe) devices.cpu = { available: false, reason: 'the addon does not load' };
+  const unloaded = { reason: 'the addon does not load' };
+  /** @type {Record<string, { available: boolean, reason?: string, fix?: string }>} */
+  const devices = { cpu: probe ? { available: true } : { available: false, ...unloaded } };
   for (const name of /** @type {const} */ (['cuda', 'mps'])) {
-    const reason = probe ? deviceFault(name, probe) : 'the addon does not load';
-    devices[name] = reason ? { available: false, reason } : { available: true };
+    const fault = probe ? deviceFault(name, probe) : unloaded;
+    devices[name] = fault ? { available: false, ...fault } : { available: true };
   }
   return devices;
 }
@@ -142,15 +142,17 @@ export function examine({ root = packageRoot, env = process.env } = {}) {
 }
 
 /** @param {ReturnType<typeof examine>} result */
-function print({ ok, platform, checks, libtorch, devices }) {
+function print({ ok, platform, checks, libtorch, addon, devices }) {
   const signs = { ok: ' ok ', warning: 'note', fault: 'BAD ' };
   console.log(`medical-afa on ${platform}\n`);
   for (const { name, state, value, fix } of checks) {
     console.log(`[${signs[state]}] ${name}: ${value}${fix ? `\n       mend it with:  ${fix}` : ''}`);
   }
   console.log('\nDevices');
-  for (const [name, { available, reason }] of Object.entries(devices)) {
+  for (const [name, { available, reason, fix }] of Object.entries(devices)) {
     console.log(`  ${name}: ${available ? 'available' : `not available: ${reason}`}`);
+    if (fix) console.log(`       mend it:  ${fix}`);
+    if (name === 'cuda' && addon) for (const line of describeCuda(addon)) console.log(`       ${line}`);
   }
   console.log(
     libtorch.found

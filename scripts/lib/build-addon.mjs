@@ -35,6 +35,11 @@ export function addonStamp(root, libtorch) {
     platform: `${process.platform}-${process.arch}`,
     headers: [dependencyVersion(root, 'node-api-headers'), dependencyVersion(root, 'node-addon-api')],
     compiler: process.env.CXX ?? '',
+    // What else decides about native/**/*.cu.
+    ...(libtorch.flavour === 'cuda' && {
+      architectures: process.env.TORCH_CUDA_ARCH_LIST ?? '',
+      nvcc: process.env.CUDACXX ?? '',
+    }),
   };
   return { hash: hashInputs(root, ['CMakeLists.txt', 'native'], facts), ...facts };
 }

@@ -2,17 +2,20 @@
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { cudaFault } from './cuda-fault.mjs';
 
 /**
- * @typedef {{ torchVersion: string, cudaLibrary?: boolean, mpsLibrary?: boolean, cpuCapability?: string }} AddonInfo
- * @typedef {{ file: string, info: AddonInfo, devices: Record<string, boolean> }} Probe
+ * @typedef {import('./cuda-fault.mjs').BuildInfo & { mpsLibrary?: boolean, cpuCapability?: string }} AddonInfo
+ * @typedef {import('./cuda-fault.mjs').CudaStatus} CudaStatus
+ * @typedef {{ file: string, info: AddonInfo, cuda: CudaStatus | null, devices: Record<string, boolean> }} Probe
  */
 
 const PROGRAM = `
 const loader = require(process.argv[1]);
 const addon = loader(process.argv[2]);
 const devices = Object.fromEntries(['cpu', 'cuda', 'mps'].map((name) => [name, addon.deviceAvailable(name)]));
-console.log(JSON.stringify({ file: loader.resolve(process.argv[2]), info: addon.buildInfo(), devices }));
+const facts = { info: addon.buildInfo(), cuda: addon.cudaStatus?.() ?? null, devices }; // an old addon lacks some
+console.log(JSON.stringify({ file: loader.resolve(process.argv[2]), ...facts }));
 `;
 
 /** @param {string} root @returns {{ probe?: Probe, fault?: string }} */
@@ -33,18 +36,35 @@ export function probeAddon(root) {
 }
 
 /**
- * Why a device cannot be used, or undefined when it can.
- * @param {'cuda' | 'mps'} name @param {Probe} probe @returns {string | undefined}
+ * Why a device cannot be used and, where the reader can do something, what mends it; undefined when it can be used.
+ * @param {'cuda' | 'mps'} name @param {Probe} probe @returns {{ reason: string, fix?: string } | undefined}
  */
-export function deviceFault(name, { info, devices }) {
-  if (devices[name]) return undefined;
-  const version = info.torchVersion;
-  if (name === 'cuda') {
-    return info.cudaLibrary
-      ? `libtorch ${version} has CUDA, but no CUDA device answers (nvidia-smi shows whether the driver runs)`
-      : `libtorch ${version} here is a CPU build; for one with CUDA set LIBTORCH or LIBTORCH_USE_PYTORCH=1`;
-  }
-  return process.platform === 'darwin'
-    ? `libtorch ${version} finds no Metal device`
-    : 'MPS is a device of Apple computers';
+export function deviceFault(name, { info, cuda, devices }) {
+  if (name === 'cuda') return cudaFault(info, cuda, { answers: devices.cuda });
+  if (devices.mps) return undefined;
+  return {
+    reason:
+      process.platform === 'darwin'
+        ? `libtorch ${info.torchVersion} finds no Metal device`
+        : 'MPS is a device of Apple computers',
+  };
+}
+
+/** What CUDA is here, one line a fact. @param {Probe} probe @returns {string[]} */
+export function describeCuda({ info, cuda }) {
+  if (!info.cuda) return [];
+  const { version, libraryArchitectures, kernelArchitectures, nccl } = info.cuda;
+  const kernels =
+    kernelArchitectures.length > 0
+      ? `for ${kernelArchitectures.join(', ')}`
+      : 'none (no nvcc when it was built): libtorch’s generic ones compute';
+  const gpus = (cuda?.devices ?? []).map(
+    ({ name, computeCapability, memoryBytes }, index) =>
+      `cuda:${index}: ${name}, compute capability ${computeCapability}, ${(memoryBytes / 1e9).toFixed(0)} GB`,
+  );
+  return [
+    `CUDA ${version} for compute capabilities ${libraryArchitectures.join(', ')}; driver: ${cuda?.driver ? `up to CUDA ${cuda.driver}` : 'none'}`,
+    `NCCL: ${nccl ?? 'none: one GPU only'}; own kernels: ${kernels}`,
+    ...gpus,
+  ];
 }

@@ -28,6 +28,8 @@ export type DenseCrf<R> = (
 export interface Bindings {
   initialize(errorClass: unknown): void;
   buildInfo(): BuildInfo;
+  /** Null where the addon was built without CUDA's headers. */
+  cudaStatus(): CudaStatus | null;
   memory(): { liveTensors: number; liveBytes: number };
   /** Waits for the asynchronous job under way and drops those that wait: for the process's exit. */
   finishJobs(): void;
@@ -303,8 +305,28 @@ export interface BuildInfo {
   torchVersion: string;
   /** libtorch was built with CUDA (a device may still be absent). */
   cudaLibrary: boolean;
+  /** Null for a CPU libtorch. */
+  cuda: CudaBuild | null;
   mpsLibrary: boolean;
   parallel: string;
   cpuCapability: string;
   mkldnn: boolean;
+}
+
+/** Compute capabilities are as `9.0`, or `9.0+PTX` where newer GPUs can have it compiled for them. */
+export interface CudaBuild {
+  /** CUDA release that libtorch was built with, e.g. `13.0`. */
+  version: string;
+  libraryArchitectures: string[];
+  /** Of this package's own kernels; empty where they were left out. */
+  kernelArchitectures: string[];
+  /** Null where the addon was built without NCCL. */
+  nccl: string | null;
+}
+
+export interface CudaStatus {
+  /** Newest CUDA release that the driver runs, e.g. `13.0`; null without a driver. */
+  driver: string | null;
+  error: { code: string; message: string } | null;
+  devices: { name: string; computeCapability: string; memoryBytes: number }[];
 }

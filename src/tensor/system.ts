@@ -1,4 +1,4 @@
-import { native } from '../native/index.js';
+import { type BuildInfo, type CudaStatus, native } from '../native/index.js';
 import type { RawTensor } from './dtypes.js';
 import { type Device, Tensor } from './tensor.js';
 
@@ -36,15 +36,29 @@ export const isDeterministic = (): boolean => native.isDeterministic();
 export const buildInfo = () => native.buildInfo();
 export const deviceAvailable = (device: Device): boolean => native.deviceAvailable(device);
 
-/** Why a device cannot be used, in a sentence, or undefined when it can. */
+/** What CUDA is here: the driver, and the GPUs it shows. Null where the addon was built without CUDA's headers. */
+export const cudaStatus = () => native.cudaStatus();
+
+// The words for what keeps CUDA away lie in a script, as doctor needs them before anything is compiled.
+const explanation = new URL('../../scripts/lib/cuda-fault.mjs', import.meta.url).href;
+const { cudaFault } = (await import(explanation)) as {
+  cudaFault(
+    info: BuildInfo,
+    status: CudaStatus | null,
+    options: { index: number; answers: boolean },
+  ): { reason: string; fix: string } | undefined;
+};
+
+/** Why a device cannot be used and what mends it, or undefined when it can: also a GPU that nothing was built for. */
 export function whyUnavailable(device: Device): string | undefined {
-  if (deviceAvailable(device)) return undefined;
-  const info = buildInfo();
-  if (device === 'mps')
-    return info.mpsLibrary
+  if (device === 'cpu') return undefined;
+  if (device === 'mps') {
+    if (deviceAvailable(device)) return undefined;
+    return buildInfo().mpsLibrary
       ? 'this machine has no Metal device'
       : 'this libtorch was built without MPS (it exists for macOS on Apple silicon)';
-  if (!info.cudaLibrary)
-    return 'this libtorch was built without CUDA; set LIBTORCH to a CUDA build and run `npm run setup`';
-  return `libtorch has CUDA but finds no such device (${device}); check the driver with nvidia-smi`;
+  }
+  const index = Number(device.split(':')[1] ?? 0);
+  const fault = cudaFault(buildInfo(), cudaStatus(), { index, answers: deviceAvailable(device) });
+  return fault && `${fault.reason}. To mend it: ${fault.fix}`;
 }

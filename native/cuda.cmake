@@ -1,0 +1,124 @@
+# CUDA, where libtorch has it. A CPU libtorch ends this file at its first command; the rest degrades piece by piece:
+#   libtorch_cuda             CUDA tensors, with libtorch's own kernels
+#   + CUDA's headers          AFA_CUDA_RUNTIME: what the driver and the GPUs are, for doctor and for clear messages
+#   + nccl.h                  USE_C10D_NCCL:    training on several GPUs
+#   + an nvcc that fits       AFA_CUDA:         native/**/*.cu, this package's own kernels
+if(NOT EXISTS ${TORCH_ROOT}/lib/libtorch_cuda.so)
+  return()
+endif()
+target_link_libraries(libtorch INTERFACE torch_cuda c10_cuda)
+
+execute_process(COMMAND node ${CMAKE_CURRENT_SOURCE_DIR}/scripts/lib/cuda-libtorch.mjs ${TORCH_ROOT}
+  OUTPUT_FILE ${CMAKE_CURRENT_BINARY_DIR}/libtorch-cuda.cmake COMMAND_ERROR_IS_FATAL ANY)
+include(${CMAKE_CURRENT_BINARY_DIR}/libtorch-cuda.cmake)
+string(REGEX MATCH "^[0-9]+" CUDA_MAJOR "${LIBTORCH_CUDA_VERSION}")
+
+# nvcc: CMake itself looks at CUDACXX and PATH only; clusters keep it beside, and a wheel brings it too.
+if(DEFINED ENV{CUDACXX})
+  set(AFA_NVCC $ENV{CUDACXX})
+else()
+  find_program(AFA_NVCC nvcc HINTS $ENV{CUDA_HOME}/bin $ENV{CUDA_PATH}/bin
+    PATHS /usr/local/cuda/bin ${TORCH_ROOT}/../nvidia/cu${CUDA_MAJOR}/bin)
+endif()
+if(AFA_NVCC)
+  execute_process(COMMAND ${AFA_NVCC} --version OUTPUT_VARIABLE NVCC_BANNER ERROR_QUIET RESULT_VARIABLE NVCC_FAILED)
+  string(REGEX MATCH "release ([0-9]+)[.]([0-9]+)" _ "${NVCC_BANNER}")
+  set(NVCC_MAJOR "${CMAKE_MATCH_1}")
+  set(NVCC_VERSION "${CMAKE_MATCH_1}.${CMAKE_MATCH_2}")
+  execute_process(COMMAND ${AFA_NVCC} --list-gpu-code OUTPUT_VARIABLE NVCC_KNOWS ERROR_QUIET)
+endif()
+
+# Headers: each in one folder of the wheel's (nvidia/cu13/include, before CUDA 13 one a library), else the toolkit's.
+file(GLOB CUDA_INCLUDE ${TORCH_ROOT}/../nvidia/*/include)
+foreach(folder $ENV{CUDA_HOME} $ENV{CUDA_PATH} /usr/local/cuda)
+  if(EXISTS ${folder}/include)
+    list(APPEND CUDA_INCLUDE ${folder}/include)
+  endif()
+endforeach()
+list(APPEND CUDA_INCLUDE /usr/include)
+set(MISSING_HEADERS)
+# Those that ATen/cuda and c10d's ProcessGroupNCCL include, and crt/, which CUDA 13's wheels leave to nvcc's.
+foreach(header cuda_runtime_api.h crt/host_defines.h cublas_v2.h cublasLt.h cusparse.h cusolverDn.h nccl.h)
+  string(MAKE_C_IDENTIFIER "AFA_${header}" variable)
+  unset(${variable} CACHE)  # it may be of another libtorch
+  find_path(${variable} ${header} PATHS ${CUDA_INCLUDE} NO_DEFAULT_PATH)
+  if(NOT ${variable})
+    list(APPEND MISSING_HEADERS ${header})
+  elseif(NOT ${variable} STREQUAL "/usr/include")
+    list(APPEND FOUND_INCLUDE ${${variable}})
+  endif()
+endforeach()
+list(REMOVE_DUPLICATES FOUND_INCLUDE)
+set(MISSING_CUDA ${MISSING_HEADERS})
+list(REMOVE_ITEM MISSING_CUDA nccl.h)
+list(JOIN MISSING_HEADERS ", " MISSING_TEXT)
+set(PACKAGES "pip install torch brings them in its nvidia-* packages (crt/: nvidia-cuda-nvcc), others the CUDA "
+  "${LIBTORCH_CUDA_VERSION} toolkit and libnccl-dev")
+string(CONCAT PACKAGES ${PACKAGES})
+
+if(MISSING_CUDA OR NOT LIBTORCH_CUDART)
+  message(WARNING "CUDA: without NCCL, own kernels and diagnoses, as headers or libcudart are missing "
+    "(${MISSING_TEXT}). CUDA tensors work all the same. ${PACKAGES}.")
+  return()
+endif()
+target_include_directories(libtorch SYSTEM INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${FOUND_INCLUDE}>")
+# The very runtime that libtorch_cuda loads: two of them in a process have two notions of the current device.
+target_link_libraries(medical_afa PRIVATE ${LIBTORCH_CUDART})
+get_filename_component(CUDART_FOLDER ${LIBTORCH_CUDART} DIRECTORY)
+set_property(TARGET medical_afa APPEND PROPERTY INSTALL_RPATH ${CUDART_FOLDER})
+target_compile_definitions(medical_afa PRIVATE AFA_CUDA_RUNTIME)
+if(AFA_nccl_h)
+  target_compile_definitions(libtorch INTERFACE USE_C10D_NCCL)  # without it, ProcessGroupNCCL.hpp is empty
+  set(NCCL_TEXT "NCCL from ${AFA_nccl_h}")
+else()
+  message(WARNING "CUDA: without NCCL, so on one GPU only: nccl.h is missing. ${PACKAGES}.")
+  set(NCCL_TEXT "no NCCL")
+endif()
+
+file(GLOB_RECURSE CUDA_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/native/*.cu)
+if(NOT CUDA_SOURCES)
+  message(STATUS "CUDA: libtorch for ${LIBTORCH_CUDA_VERSION}; ${NCCL_TEXT}")
+  return()
+endif()
+if(NOT AFA_NVCC OR NVCC_FAILED)
+  message(WARNING "CUDA: without own kernels, libtorch's generic ones compute instead: nvcc ${LIBTORCH_CUDA_VERSION} "
+    "is not found. Put it on PATH, or set CUDA_HOME or CUDACXX.")
+  return()
+endif()
+if(NOT NVCC_MAJOR STREQUAL CUDA_MAJOR)
+  message(WARNING "CUDA: without own kernels, libtorch's generic ones compute instead: ${AFA_NVCC} is CUDA ${NVCC_VERSION} "
+    "and libtorch is built for ${LIBTORCH_CUDA_VERSION}. Set CUDACXX to an nvcc ${CUDA_MAJOR}.x.")
+  return()
+endif()
+
+set(KERNEL_ARCHITECTURES)
+foreach(architecture IN LISTS LIBTORCH_CUDA_ARCHITECTURES)
+  string(REGEX MATCH "^[0-9]+" number ${architecture})  # nvcc lists 90, and knows 90a as well
+  if("${NVCC_KNOWS}" MATCHES "sm_${number}\n")
+    list(APPEND KERNEL_ARCHITECTURES ${architecture})
+  else()
+    message(WARNING "CUDA: no own kernels for compute capability ${number}, which nvcc ${NVCC_VERSION} does not know.")
+  endif()
+endforeach()
+if(NOT KERNEL_ARCHITECTURES)
+  message(FATAL_ERROR "CUDA: expected at least one GPU architecture but found none that nvcc ${NVCC_VERSION} knows "
+    "(asked or of libtorch: ${LIBTORCH_CUDA_ARCHITECTURES}). Set TORCH_CUDA_ARCH_LIST, e.g. to \"8.0 9.0\".")
+endif()
+
+set(CMAKE_CUDA_COMPILER ${AFA_NVCC})
+set(CMAKE_CUDA_ARCHITECTURES ${KERNEL_ARCHITECTURES})
+enable_language(CUDA)
+target_sources(medical_afa PRIVATE ${CUDA_SOURCES})
+set_target_properties(medical_afa PROPERTIES
+  CUDA_ARCHITECTURES "${KERNEL_ARCHITECTURES}"
+  # The sources include no torch header, which wants 20; CMake before 3.25 has no C++20 for nvcc.
+  CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON
+  CUDA_RUNTIME_LIBRARY None  # linked above
+  CUDA_VISIBILITY_PRESET hidden)
+# Lines of the sources in compute-sanitizer's and ncu's reports; the code stays the same.
+target_compile_options(medical_afa PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-lineinfo>)
+list(TRANSFORM KERNEL_ARCHITECTURES REPLACE "-real" "" OUTPUT_VARIABLE KERNEL_NUMBERS)
+list(TRANSFORM KERNEL_NUMBERS REPLACE "-virtual" "+PTX")
+list(JOIN KERNEL_NUMBERS " " KERNEL_TEXT)
+target_compile_definitions(medical_afa PRIVATE AFA_CUDA AFA_CUDA_ARCHITECTURES="${KERNEL_TEXT}")
+message(STATUS "CUDA: libtorch for ${LIBTORCH_CUDA_VERSION}; kernels by nvcc ${NVCC_VERSION} for ${KERNEL_TEXT}; ${NCCL_TEXT}")
