@@ -84,8 +84,11 @@ void agree(const Group& group, const std::string& call) {
   const auto first = textOf(0);
   for (int r = 1; r < group.size; ++r)
     if (const auto other = textOf(r); other != first)
-      C10_THROW_ERROR(DistError, c10::str("Expected the same call on all ranks but rank ", group.ranks[0], " calls ",
-                                          first, " and rank ", group.ranks[r], " ", other));
+      throw ReportedError({"ERR_DISTRIBUTED",
+                           c10::str("rank ", group.speaker().rank, " of ", group.worldSize,
+                                    ": Expected the same call on all ranks but rank ", group.ranks[0], " calls ", first,
+                                    " and rank ", group.ranks[r], " ", other),
+                           group.speaker().rank});
 }
 
 Napi::Value allReduce(Napi::Env env, GroupPtr group, at::Tensor tensor, std::string reduction) {
@@ -194,8 +197,10 @@ Napi::Value monitoredBarrier(Napi::Env env, GroupPtr group, double timeoutMs) {
   checkUsable(*group, "monitoredBarrier");
   c10d::BarrierOptions options;
   options.timeout = std::chrono::milliseconds(static_cast<int64_t>(timeoutMs));
+  // It names who is missing by itself, and all may go on after it.
+  const Speaker speaker{group->speaker().rank, group->worldSize};
   return promise(
-      env, "monitoredBarrier", group->speaker(),
+      env, "monitoredBarrier", speaker,
       [group, options]() -> c10::intrusive_ptr<c10d::Work> {
         group->backendFor(at::kCPU, "monitoredBarrier")->monitoredBarrier(options, /*waitAllRanks=*/true);
         return nullptr;

@@ -45,7 +45,7 @@ Napi::Value newGroup(Napi::Env env, GroupPtr parent, std::vector<int64_t> member
 Napi::Value destroy(Napi::Env env, GroupPtr group) {
   group->destroyed = true;
   return promise(
-      env, "destroyGroup", group->speaker(),
+      env, "destroyGroup", Speaker{group->speaker().rank, group->worldSize},
       [group]() -> c10::intrusive_ptr<c10d::Work> {
         group->close();
         return nullptr;
@@ -71,6 +71,12 @@ void registerDistributed(Exports& m) {
   m.def("groupRank", {"group"}, +[](GroupPtr group) { return static_cast<int64_t>(group->rank); });
   m.def("groupRanks", {"group"}, +[](GroupPtr group) {
     return std::vector<int64_t>(group->ranks.begin(), group->ranks.end());
+  });
+  m.def("groupAt", {"group", "place"}, +[](GroupPtr group, std::string place) {
+    if (group->rollCall) group->rollCall->at(place);
+  });
+  m.def("groupFailed", {"group", "fault"}, +[](GroupPtr group, std::string fault) {
+    if (group->rollCall) group->rollCall->tell(fault);
   });
 
   m.def("allReduce", {"group", "tensor", "reduction"}, allReduce);

@@ -19,7 +19,8 @@ using Start = std::function<c10::intrusive_ptr<c10d::Work>()>;
 // `start` and `settle` hold, tensors above all, stays alive until then.
 Napi::Value promise(Napi::Env env, const char* op, Speaker speaker, Start start, Settle settle);
 
-// Runs a collective to its end on this thread, which is JavaScript's: for what lies inside a training step.
+// Runs a collective to its end on this thread, which is JavaScript's: for what lies inside a training step. Where it
+// fails because of another rank, the error names that one.
 void awaitNow(Speaker speaker, const std::function<void()>& run);
 
 }  // namespace afa::distributed

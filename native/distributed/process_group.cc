@@ -80,6 +80,7 @@ std::shared_ptr<Group> Group::world(const std::string& backend, const StoreAddre
   group->localAddress_ = met.localAddress;
   group->name = "world";
   group->worldSize = size;
+  if (size > 1) group->rollCall = RollCall::start(met.store->clone(), std::move(met.peers), rank);
   group->connect();
   std::lock_guard lock(registry().mutex);
   registry().groups.insert(group);
@@ -95,6 +96,7 @@ std::shared_ptr<Group> Group::subgroup(const std::string& name, const std::vecto
   group->timeout = timeout;
   group->store_ = store_;
   group->localAddress_ = localAddress_;
+  group->rollCall = rollCall;
   group->name = name;
   group->worldSize = worldSize;
   group->connect();
@@ -120,6 +122,7 @@ void Group::connect() {
 }
 
 void Group::close() {
+  if (rollCall && name == "world") rollCall->stop();
   group_.reset();
   store_.reset();
   std::lock_guard lock(registry().mutex);

@@ -7,13 +7,15 @@
 #include <string>
 #include <vector>
 
-#include "distributed/rendezvous.h"
+#include "distributed/roll_call.h"
 
 namespace afa::distributed {
 
 // Who speaks in an error, by its rank in the world: "rank 1 of 4".
 struct Speaker {
   int rank, size;
+  std::shared_ptr<RollCall> rollCall = nullptr;  // where a lost peer can be named
+  bool forAll = false;                           // speaks of calls that all ranks of the world make
 };
 
 bool backendAvailable(const std::string& backend);
@@ -33,7 +35,7 @@ class Group {
   c10::intrusive_ptr<c10d::Backend> backendFor(at::Device device, const std::string& op) const;
   c10::intrusive_ptr<c10d::ProcessGroup> c10dGroup() const;
 
-  Speaker speaker() const { return {ranks[rank], worldSize}; }
+  Speaker speaker() const { return {ranks[rank], worldSize, rollCall, rollCall && size == worldSize}; }
 
   std::string name;
   int rank, size;          // in this group
@@ -41,6 +43,7 @@ class Group {
   int worldSize;
   std::string backend;
   std::chrono::milliseconds timeout;
+  std::shared_ptr<RollCall> rollCall;  // the world's
   // JavaScript's thread only.
   bool destroyed = false;
   int subgroups = 0;

@@ -61,8 +61,23 @@ c10::intrusive_ptr<c10d::Store> openStore(const StoreAddress& address, const c10
   }
 }
 
-// Waits for everyone's address. Rank r writes under "rank/r".
-std::vector<std::string> addressesOf(c10d::Store& store, int size, std::chrono::milliseconds timeout) {
+std::string hostName() {
+  char name[256] = {};
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "an unnamed host";
+}
+
+std::string written(const Peer& peer) {
+  return c10::str(peer.address, " ", peer.process, " ", peer.holdsStore ? 1 : 0, " ", peer.host);
+}
+
+Peer readPeer(const std::string& text) {
+  Peer peer;
+  std::istringstream(text) >> peer.address >> peer.process >> peer.holdsStore >> peer.host;
+  return peer;
+}
+
+// Waits for everyone. Rank r writes under "rank/r".
+std::vector<Peer> peersOf(c10d::Store& store, int size, std::chrono::milliseconds timeout) {
   std::vector<std::string> keys;
   for (int r = 0; r < size; ++r) keys.push_back("rank/" + std::to_string(r));
   try {
@@ -78,9 +93,9 @@ std::vector<std::string> addressesOf(c10d::Store& store, int size, std::chrono::
     C10_THROW_ERROR(DistStoreError, c10::str("Waited ", timeout.count() / 1000.0, " s for ", size, " processes, but ",
                                              missing.size() == 1 ? "rank " : "ranks ", ranks.str(), " did not come"));
   }
-  std::vector<std::string> addresses;
-  for (const auto& key : keys) addresses.push_back(store.get_to_str(key));
-  return addresses;
+  std::vector<Peer> peers;
+  for (const auto& key : keys) peers.push_back(readPeer(store.get_to_str(key)));
+  return peers;
 }
 
 }  // namespace
@@ -105,16 +120,14 @@ Rendezvous meet(const StoreAddress& address, int rank, int size, std::chrono::mi
 
   auto own = addressTowards(address.host);
   if (own.empty()) own = "127.0.0.1";
-  store->set("rank/" + std::to_string(rank), bytes(own));
+  store->set("rank/" + std::to_string(rank), bytes(written({own, hostName(), getpid(), address.isServer})));
+  auto peers = peersOf(*store, size, timeout);
   if (isLoopback(own)) {
     // The machine that holds the store may know its own name as loopback (/etc/hosts) while its peers come from outside.
-    const auto all = addressesOf(*store, size, timeout);
-    const auto outside = std::find_if(all.begin(), all.end(), [](const auto& a) { return !isLoopback(a); });
-    if (outside != all.end()) own = addressTowards(*outside);
-  } else {
-    addressesOf(*store, size, timeout);
+    const auto outside = std::find_if(peers.begin(), peers.end(), [](const auto& p) { return !isLoopback(p.address); });
+    if (outside != peers.end()) own = addressTowards(outside->address);
   }
-  return {store, own};
+  return {store, std::move(peers), own};
 }
 
 }  // namespace afa::distributed

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <string>
+#include <vector>
 
 namespace afa::distributed {
 
@@ -14,8 +15,16 @@ struct StoreAddress {
   std::string prefix;  // of all keys, where others use the store as well
 };
 
+// What each process tells of itself when it comes.
+struct Peer {
+  std::string address, host;
+  int process;
+  bool holdsStore;
+};
+
 struct Rendezvous {
   c10::intrusive_ptr<c10d::Store> store;
+  std::vector<Peer> peers;  // by rank
   // The address of this machine under which its peers reach it.
   std::string localAddress;
 };

@@ -10,6 +10,13 @@ export interface Failure {
   text: string;
 }
 
+const farewells: ((fault: string) => void)[] = [];
+
+/** Calls `tell` with the first line of the error that a command ends by, before its process does. */
+export function beforeFailing(tell: (fault: string) => void): void {
+  farewells.push(tell);
+}
+
 /**
  * Runs a command's main function. A number that it returns becomes the exit code. An error is printed as
  * one paragraph, with its stack only under --verbose, and ends the process at once: a failed run must not
@@ -22,9 +29,13 @@ export async function runMain(main: () => Promise<unknown>): Promise<void> {
   } catch (error) {
     const { code, text } = describeFailure(error, process.argv.includes('--verbose'));
     if (text !== '') process.stderr.write(`${text}\n`);
+    for (const tell of farewells) tell(firstLine(error));
     process.exit(code);
   }
 }
+
+const wordsOf = (error: unknown): string => (error instanceof Error && error.message) || String(error);
+const firstLine = (error: unknown): string => wordsOf(error).split('\n', 1)[0]!;
 
 /** Words an error for people. Help and version, which commander throws too, are no failure and have no text. */
 export function describeFailure(error: unknown, verbose: boolean): Failure {
@@ -34,9 +45,8 @@ export function describeFailure(error: unknown, verbose: boolean): Failure {
   }
   const code = exitCodeOf(error);
   if (verbose) return { code, text: inspect(error) };
-  const message = (error instanceof Error && error.message) || String(error);
   const more = code === EXIT.usage ? '' : '\n(--verbose shows where it happened)';
-  return { code, text: `Error: ${message}${more}` };
+  return { code, text: `Error: ${wordsOf(error)}${more}` };
 }
 
 // UsageError and its kin carry their exit code.

@@ -4,6 +4,7 @@ import { type Backend, launch, readEnvironment, type Team } from '../distributed
 import type { Device } from '../tensor/index.js';
 import { joinTeam } from '../training/join-team.js';
 import { choiceOption, integerOption } from './options.js';
+import { beforeFailing } from './run-main.js';
 
 export interface TeamArguments {
   /** Processes to start on this machine, where no launcher has started any. */
@@ -75,6 +76,7 @@ export async function enterTeam(
     });
   }
   const team = await joinTeam(place, { ...args, device });
+  beforeFailing((fault) => team.failed(fault));
   const notes = [...(place?.notes ?? [])];
   if (team.group) notes.push(`Working in ${team.size} processes (${team.group.backend})`);
   return { team, notes };

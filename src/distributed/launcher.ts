@@ -24,6 +24,8 @@ export interface LaunchOptions {
   /** How long the others may take to end by themselves once one has failed or Ctrl-C came, before SIGTERM and
    * again before SIGKILL; milliseconds. */
   grace?: number;
+  /** How long the ranks may take to end after a second Ctrl-C, before SIGKILL; milliseconds. */
+  hurriedGrace?: number;
   /** Where Ctrl-C comes from; the process itself by default. */
   signals?: NodeJS.EventEmitter;
 }
@@ -43,7 +45,7 @@ const exitCode = (code: number | null, signal: NodeJS.Signals | null) =>
 
 /**
  * Starts the ranks of this machine under torchrun's variables and waits for them. Their output lines carry their
- * rank. A signal goes to every rank once; a failed rank ends the others.
+ * rank. A signal goes to every rank once, and a second one ends all of them at once; a failed rank ends the others.
  * @returns the exit code: 0, or that of the rank that failed first
  */
 export async function launch(options: LaunchOptions): Promise<number> {
@@ -56,6 +58,7 @@ export async function launch(options: LaunchOptions): Promise<number> {
     env = process.env,
     say = (message) => process.stderr.write(`${message}\n`),
     grace = 10_000,
+    hurriedGrace = 1000,
     signals = process,
   } = options;
   const wanted = options.masterPort ?? DEFAULT_PORT;
@@ -86,26 +89,31 @@ export async function launch(options: LaunchOptions): Promise<number> {
     lines.pipe(child.stderr!, options.stderr ?? process.stderr, true);
     return { rank, child, lines, ended: false };
   });
-  return wait(ranks, { say, grace, signals, world: nodes * processes });
+  return wait(ranks, { say, grace, hurriedGrace, signals, world: nodes * processes });
 }
 
 interface Waiting {
   say: (message: string) => void;
   grace: number;
+  hurriedGrace: number;
   signals: NodeJS.EventEmitter;
   world: number;
 }
 
-function wait(ranks: Rank[], { say, grace, signals, world }: Waiting): Promise<number> {
+function wait(ranks: Rank[], { say, grace, hurriedGrace, signals, world }: Waiting): Promise<number> {
   const send = (signal: NodeJS.Signals) => {
     for (const { child, ended } of ranks) if (!ended) child.kill(signal);
   };
   const timers: NodeJS.Timeout[] = [];
   const endSoon = () => {
-    if (timers.length > 0) return;
     timers.push(setTimeout(send, grace, 'SIGTERM'), setTimeout(send, 2 * grace, 'SIGKILL'));
   };
-  const forward = (signal: NodeJS.Signals) => send(signal);
+  let asked = 0;
+  // A rank that computes takes the second signal's default, which ends it; SIGKILL is for one that cannot even do that.
+  const forward = (signal: NodeJS.Signals) => {
+    send(signal);
+    if (++asked === 2) timers.push(setTimeout(send, hurriedGrace, 'SIGKILL'));
+  };
   for (const name of FORWARDED) signals.on(name, forward);
 
   let first: number | undefined;
@@ -117,6 +125,7 @@ function wait(ranks: Rank[], { say, grace, signals, world }: Waiting): Promise<n
           rank.ended = true;
           if (code !== 0 && first === undefined) {
             first = code;
+            if (asked > 1) return resolve();
             const last = rank.lines.lastErrors();
             say(
               `Rank ${rank.rank} of ${world} failed first, ${how}${last ? `. It said last:\n${last}` : ''}`,

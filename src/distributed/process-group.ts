@@ -75,7 +75,8 @@ export async function init(options: InitOptions): Promise<ProcessGroup> {
  * Processes that work together, over libtorch's c10d. Every rank must make the same calls in the same order, with
  * tensors of one shape and dtype: that is compared before anything is sent, and a difference is named on every rank.
  * Calls are sent in the order in which they are made, whether awaited or not. Results are new tensors. After a lost
- * peer or a time-out a group is of no further use.
+ * peer or a time-out a group is of no further use, and its error names the rank that was lost, with process and host:
+ * every process tells the store twice a second that it lives, from a thread of its own.
  * @throws TorchError (ERR_DISTRIBUTED) with `op` and `rank` from every method
  */
 export class ProcessGroup {
@@ -150,6 +151,18 @@ export class ProcessGroup {
   async monitoredBarrier(timeout = this.timeout): Promise<void> {
     integer(timeout, 'timeout (milliseconds)', 1);
     await native.monitoredBarrier(this.#handle, timeout);
+  }
+
+  /** Says where this process is, as "iteration 812": others name it when this one is lost. */
+  at(place: string): void {
+    native.groupAt(this.#handle, place);
+  }
+  /**
+   * Says that this process ends by a fault of its own; the others' errors then name rank and fault. The first fault of a
+   * group stays. Blocks until they can have read it, a few seconds at most.
+   */
+  failed(fault: string): void {
+    native.groupFailed(this.#handle, fault);
   }
 
   /**

@@ -59,6 +59,16 @@ export class Team {
     }
   }
 
+  /** Says where this process is, as "iteration 812", for the others' message should it be lost. */
+  at(place: string): void {
+    this.group?.at(place);
+  }
+
+  /** Says that this process ends by a fault of its own, for the others' message. Blocks for up to some seconds. */
+  failed(fault: string): void {
+    this.group?.failed(fault);
+  }
+
   /** Ends the group on this process. */
   async leave(): Promise<void> {
     await this.group?.destroy();

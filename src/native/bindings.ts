@@ -268,6 +268,8 @@ export interface Bindings {
   destroyGroup(group: GroupHandle): Promise<void>;
   groupRank(group: GroupHandle): number;
   groupRanks(group: GroupHandle): number[];
+  groupAt(group: GroupHandle, place: string): void;
+  groupFailed(group: GroupHandle, fault: string): void;
   allReduce(group: GroupHandle, tensor: TensorHandle, reduction: string): Promise<TensorHandle>;
   broadcast(group: GroupHandle, tensor: TensorHandle, source: number): Promise<TensorHandle>;
   allGather(group: GroupHandle, tensor: TensorHandle): Promise<TensorHandle[]>;

@@ -88,6 +88,7 @@ export async function evaluateSplit(
     outputDir,
     options.outputDir === undefined ? 'work_dir.pred_dir' : '--output_dir',
   );
+  team.at('the evaluation');
   const model = buildModel(config, device);
   loadWeights(model, checkpoint);
   // Images are resized one by one: a batch of them has no common size.

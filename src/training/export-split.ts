@@ -104,6 +104,7 @@ export async function exportSplit(config: Config, options: ExportSplitOptions): 
     worldSize: team.size,
     onWarning: (message) => log.warn('%s', message),
   });
+  team.at('the export of maps');
   const interrupt = new Interrupt(team.isLead ? 'Stopping after this map' : '');
   let progress: ProgressReporter | undefined;
   try {

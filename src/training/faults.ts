@@ -1,6 +1,7 @@
 /** What ends a training run, and what it leaves for people. */
 import { join } from 'node:path';
 import { writeFileAtomic } from '../io/atomic.js';
+import type { TorchError } from '../native/index.js';
 import type { StepResult } from './step.js';
 
 /** A loss or gradient that is NaN or infinite: of a step, under `train.non_finite: stop`, or of a validation. */
@@ -35,28 +36,34 @@ export class NonFiniteLoss extends Error {
   }
 }
 
+/** A checkpoint to go on from. */
+export interface Saved {
+  iteration: number;
+  path: string;
+}
+
 /** Other processes of the team are gone or silent amid a step, whose weights cannot be trusted any more. */
 export class TeamLost extends Error {
   override readonly name = 'TeamLost';
 
-  constructor(cause: Error, rank: number, iteration: number, last: string) {
-    super(
-      `${cause.message}\nRank ${rank} lost the others in iteration ${iteration}. ` +
-        `${last} holds the last validated iteration, if there was one: go on from it with --resume.`,
-      { cause },
-    );
+  constructor(cause: TorchError, iteration: number, saved: Saved | undefined) {
+    const next = saved
+      ? `${saved.path} holds iteration ${saved.iteration}: go on from it with --resume.`
+      : 'No iteration was saved yet: train anew.';
+    super(`${cause.message}\nIteration ${iteration} cannot be finished. ${next}`, { cause });
   }
 }
 
-/** A fault amid the work, by which last.pth was saved. */
+/** A fault between two steps. The one process, or the lead of a team, has saved before. */
 export class TrainingStopped extends Error {
   override readonly name = 'TrainingStopped';
 
-  constructor(cause: unknown, iteration: number, last: string) {
-    super(
-      `${cause instanceof Error ? cause.message : String(cause)}\nTraining stopped after iteration ${iteration}, ` +
-        `which ${last} holds: mend this, then go on with --resume.`,
-      { cause },
-    );
+  constructor(cause: unknown, iteration: number, saved: Saved | undefined) {
+    const holds = saved?.iteration === iteration ? ', which' : `. Iteration ${saved?.iteration} is what`;
+    const next = saved
+      ? `${holds} ${saved.path} holds: mend this, then go on with --resume.`
+      : '. No iteration was saved yet: mend this, then train anew.';
+    const message = cause instanceof Error ? cause.message : String(cause);
+    super(`${message}\nTraining stopped after iteration ${iteration}${next}`, { cause });
   }
 }

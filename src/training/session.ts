@@ -13,6 +13,7 @@ import { stage } from '../profile/index.js';
 import { type Device, getNumThreads, getRngState, type RawTensor, setupSeed } from '../tensor/index.js';
 import { type CheckedData, checkData } from './check-data.js';
 import { type Progress, saveTraining } from './checkpoints.js';
+import type { Saved } from './faults.js';
 import { Interrupt } from './interrupt.js';
 import type { TrainLog } from './log.js';
 import { loadPretrained } from './pretrained.js';
@@ -70,6 +71,8 @@ export class TrainSession {
   /** Averages gradients over the team; of a team of one there is none. */
   ddp: Ddp | undefined;
   progress: Progress;
+  /** What --resume would go on from, as far as this process knows. */
+  saved: Saved | undefined;
   /** Iterations done before this sitting. */
   readonly startedWith: number;
   readonly #startedAt: number;
@@ -109,6 +112,7 @@ export class TrainSession {
     if (resume) this.progress = keepBest(this.progress, resume, this.paths, team.isLead);
     this.interrupt = team.isLead ? new Interrupt() : new Interrupt('');
     this.startedWith = this.progress.iteration;
+    if (resume) this.saved = { iteration: this.startedWith, path: resume };
     this.#startedAt = Date.now() - this.progress.seconds * 1000;
     this.#describeSplits();
     log.start(config, this.loader.dataset, this.progress);
@@ -132,6 +136,7 @@ export class TrainSession {
     const own = getRngState();
     const states = await this.team.gather(Buffer.from(own.data).toString('base64'));
     this.saveAlone(states.map((state) => ({ ...own, data: new Uint8Array(Buffer.from(state, 'base64')) })));
+    this.saved = { iteration: this.progress.iteration, path: this.paths.last };
   }
 
   /** As save(), when the others of the team may be gone: their random streams will be new ones. */
@@ -142,6 +147,7 @@ export class TrainSession {
     stage('save last.pth', () =>
       saveTraining(this.paths.last, this.model, this.optimizer, this.progress, this.#configYaml, rngs),
     );
+    this.saved = { iteration: this.progress.iteration, path: this.paths.last };
   }
 
   /** Whether somebody has asked any process of the team to stop: all stop after the same step. */

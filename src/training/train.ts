@@ -41,6 +41,7 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
 
       const iteration = session.progress.iteration + 1;
       const phase = phaseAt(iteration - 1, config.train);
+      team.at(`iteration ${iteration}`);
       beginIteration(phase, { iteration });
       const batch = await log.dataWait.during(loader.next());
       const logged = iteration % log_iters === 0;
@@ -59,10 +60,10 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
     // Outside of a step the weights are sound: a bad slice must not cost the hours before it.
     const isSound = !stepping && !(error instanceof NonFiniteLoss);
     const lost = error instanceof TorchError && error.code === 'ERR_DISTRIBUTED';
-    if (lost && stepping) throw new TeamLost(error, team.rank, iteration + 1, paths.last);
+    if (lost && stepping) throw new TeamLost(error, iteration + 1, session.saved);
     if (!isSound || iteration === session.startedWith) throw error;
     session.saveAlone();
-    throw new TrainingStopped(error, iteration, paths.last);
+    throw new TrainingStopped(error, iteration, session.saved);
   } finally {
     await session.close();
   }

@@ -24,6 +24,7 @@ export function isValidationDue({ config, progress }: TrainSession): boolean {
 export async function validateAndKeepBest(session: TrainSession): Promise<void> {
   const { config, model, device, log, paths, progress, interrupt, team } = session;
   const { iteration } = progress;
+  team.at(`the validation after iteration ${iteration}`);
   if (team.isLead) stage('save weights', () => saveWeights(model, paths.iteration(iteration)));
   const evalLoader = createEvalLoader(config, config.val.split, {
     opened: session.validation,

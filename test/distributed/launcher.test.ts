@@ -98,6 +98,30 @@ describe('launch', () => {
     expect(signals.listenerCount('SIGINT')).toBe(0);
   });
 
+  it('ends every rank at once on a second Ctrl-C, also one that takes no signal', async () => {
+    const signals = new EventEmitter();
+    let ready = 0;
+    const stdout = new PassThrough();
+    stdout.on('data', (chunk) => {
+      ready += String(chunk).match(/ready/g)?.length ?? 0;
+      if (ready === 2) signals.emit('SIGINT', 'SIGINT');
+      if (ready === 4) signals.emit('SIGINT', 'SIGINT');
+    });
+    const start = Date.now();
+    const { exit, said } = await run(
+      `process.on('SIGINT', () => {
+         console.log('ready');
+         // As an Interrupt: the second signal has its default, which ends a process that computes.
+         if (process.env.RANK === '0') process.removeAllListeners('SIGINT');
+       });
+       setInterval(() => {}, 1000); console.log('ready');`,
+      { signals, stdout, hurriedGrace: 300, grace: 60_000 },
+    );
+    expect(exit).toBe(130);
+    expect(said, 'the user knows why').toEqual([]);
+    expect(Date.now() - start).toBeLessThan(20_000);
+  });
+
   it('says when the program cannot be started', async () => {
     const { exit, said } = await run('', { command: ['/nowhere/node'] });
     expect(exit).toBe(1);

@@ -1,5 +1,5 @@
 /** One model trained by several processes, from the command line. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -139,7 +139,7 @@ describe('two processes', () => {
 describe('when one process fails', () => {
   const start = async (workDir: string, ...args: string[]) => {
     const running = together(workDir, '--set', 'train.max_iters=2000', ...args);
-    await running.says('Validation at 3:');
+    await running.says('Iter: 4;'); // behind the first last.pth
     return { running, ranks: ranksOf(running.child) };
   };
 
@@ -149,12 +149,17 @@ describe('when one process fails', () => {
     const { code, stderr } = await running.ended;
     expect(code).toBe(137);
     expect(stderr).toContain('Rank 1 of 2 failed first, ended by SIGKILL');
-    expect(stderr).toMatch(/\[rank 0\] Error: .*rank 0 of 2/);
     expect(stderr).toMatch(
-      /Training stopped after iteration \d+, which killed\/checkpoints\/last\.pth holds|rank 0 of 2/,
+      /\[rank 0\] Error: \w+\(\): Rank 1 of 2 \(process \d+ on \S+\) no longer answers.* This is rank 0 in (the validation after )?iteration \d+ \(/,
     );
     const { iteration } = progressOf('killed');
     expect(iteration).toBeGreaterThanOrEqual(3);
+    expect(stderr).toMatch(
+      new RegExp(
+        `Iteration \\d+ cannot be finished. killed/checkpoints/last.pth holds iteration ${iteration}: go on|` +
+          `Training stopped after iteration ${iteration}, which killed/checkpoints/last.pth holds`,
+      ),
+    );
     const resumed = await together('killed', '--resume', '--set', `train.max_iters=${iteration + 1}`).ended;
     expect(resumed.code, resumed.stderr).toBe(0);
   });
@@ -165,8 +170,26 @@ describe('when one process fails', () => {
     const { code, stderr } = await running.ended;
     expect(code, stderr).toBe(1);
     expect(stderr).toMatch(/Rank 0 of 2 failed first/);
-    expect(stderr).toMatch(/Training stopped after iteration \d+|Rank 0 lost the others in iteration \d+/);
+    expect(stderr).toMatch(
+      /Error: \w+\(\): Rank 1 of 2 \(.*\) no longer answers.* This is rank 0 in .*imed out/,
+    );
+    expect(stderr).toMatch(/holds iteration \d+: go on|Training stopped after iteration \d+/);
   }, 60_000);
+
+  it('the lead, killed: the others name it, and where to go on from', async () => {
+    const { running, ranks } = await start('headless', '--nproc_per_node', '3');
+    process.kill(ranks.get(0)!, 'SIGKILL');
+    const { code, stderr } = await running.ended;
+    expect(code).toBe(137);
+    for (const rank of [1, 2])
+      expect(stderr).toMatch(
+        new RegExp(
+          `\\[rank ${rank}\\] Error: \\w+\\(\\): Rank 0 of 3 \\(.*\\), which holds the store .* This is rank ${rank} in `,
+        ),
+      );
+    expect(stderr).toMatch(/headless\/checkpoints\/last\.pth holds/);
+    expect(progressOf('headless').iteration).toBeGreaterThanOrEqual(3);
+  });
 
   it('throwing, at a slice that only it reads: its own message comes first', async () => {
     const bad = new Workplace().phantom();
@@ -178,29 +201,51 @@ describe('when one process fails', () => {
     expect(stderr).toMatch(
       /Rank [01] of 2 failed first, with exit code [12]\. It said last:\n.*LASC_002_03_1\.npy/,
     );
+    // The other one says it too.
+    expect(stderr).toMatch(
+      /Error: \w+\(\): Rank ([01]) of 2 \(.*\) failed in .*LASC_002_03_1\.npy.* This is rank (?!\1)[01] in /,
+    );
   });
 });
 
 const python = findPython(['torch']);
+const dist = fileURLToPath(new URL('../../dist/train.js', import.meta.url));
 
-it.skipIf(!python)('trains under torchrun as it is', async () => {
-  const dist = fileURLToPath(new URL('../../dist/train.js', import.meta.url));
-  const torchrun = ['-m', 'torch.distributed.run', '--no-python', '--nproc_per_node=2', '--standalone'];
-  const train = [process.execPath, dist, '--cpu', '--config', config, '--work_dir', 'torchrun'];
-  const { status, stdout, stderr } = spawnSync(python!, [...torchrun, ...train], {
-    cwd: place.root,
-    env: { ...process.env, OMP_NUM_THREADS: '1', NODE_OPTIONS: '' },
-    encoding: 'utf8',
+/** Starts a training under torchrun. */
+function torchrun(workDir: string, ...args: string[]) {
+  const flags = ['-m', 'torch.distributed.run', '--no-python', '--nproc_per_node=2', '--standalone'];
+  const train = [process.execPath, dist, '--cpu', '--config', config, '--work_dir', workDir, ...args];
+  return place.observe(
+    spawn(python!, [...flags, ...train], {
+      cwd: place.root,
+      env: { ...process.env, OMP_NUM_THREADS: '1', NODE_OPTIONS: '' },
+    }),
+  );
+}
+
+describe.skipIf(!python)('under torchrun', () => {
+  it('trains as it is', async () => {
+    const { code, stdout, stderr } = await torchrun('torchrun').ended;
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain('Working in 2 processes (gloo)');
+    expect(stdout.match(/^slice AUROC/gm)).toHaveLength(1);
+    expect(place.json('torchrun', 'summary.json').iterations).toBe(6);
   });
-  expect(status, stderr).toBe(0);
-  expect(stderr).toContain('Working in 2 processes (gloo)');
-  expect(stdout.match(/^slice AUROC/gm)).toHaveLength(1);
-  expect(place.json('torchrun', 'summary.json').iterations).toBe(6);
+
+  it('names a rank that was killed, though nobody but the other one knows', async () => {
+    const running = torchrun('torchrun-killed', '--set', 'train.max_iters=2000');
+    await running.says('Iter: 4;');
+    process.kill(ranksOf(running.child).get(1)!, 'SIGKILL');
+    const { code, stderr } = await running.ended;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /Error: \w+\(\): Rank 1 of 2 \(.*\) no longer answers.* This is rank 0 in iteration \d+ /,
+    );
+    expect(progressOf('torchrun-killed').iteration).toBeGreaterThanOrEqual(3);
+  });
 });
 
 describe('processes that were started differently', () => {
-  const dist = fileURLToPath(new URL('../../dist/train.js', import.meta.url));
-
   /** As a launcher of the user's starts them: one environment each. */
   async function launched(args: readonly string[][]): Promise<Ended[]> {
     const port = String(await freePort(29700));

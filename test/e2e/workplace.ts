@@ -104,6 +104,11 @@ export class Workplace {
     return observe(child);
   }
 
+  /** A process that was started in another way. */
+  observe(child: ChildProcess): Running {
+    return observe(child);
+  }
+
   /** Trains on the CPU. */
   train(...args: string[]): Promise<Ended> {
     return this.start('train.js', ['--cpu', ...args]).ended;
