@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { freePort } from '../../src/distributed/free-port.js';
 import { readCheckpoint } from '../../src/io/checkpoint.js';
-import { type Ended, type Running, Workplace } from '../e2e/workplace.js';
+import { type Ended, observe, type Running, Workplace } from '../e2e/workplace.js';
 import { findPython } from '../oracles/python.js';
 
 const place = new Workplace().phantom();
@@ -215,7 +215,7 @@ const dist = fileURLToPath(new URL('../../dist/train.js', import.meta.url));
 function torchrun(workDir: string, ...args: string[]) {
   const flags = ['-m', 'torch.distributed.run', '--no-python', '--nproc_per_node=2', '--standalone'];
   const train = [process.execPath, dist, '--cpu', '--config', config, '--work_dir', workDir, ...args];
-  return place.observe(
+  return observe(
     spawn(python!, [...flags, ...train], {
       cwd: place.root,
       env: { ...process.env, OMP_NUM_THREADS: '1', NODE_OPTIONS: '' },

@@ -104,11 +104,6 @@ export class Workplace {
     return observe(child);
   }
 
-  /** A process that was started in another way. */
-  observe(child: ChildProcess): Running {
-    return observe(child);
-  }
-
   /** Trains on the CPU. */
   train(...args: string[]): Promise<Ended> {
     return this.start('train.js', ['--cpu', ...args]).ended;
@@ -150,7 +145,8 @@ export class Workplace {
   }
 }
 
-function observe(child: ChildProcess): Running {
+/** Follows a process whose output is piped. */
+export function observe(child: ChildProcess): Running {
   let stdout = '';
   let stderr = '';
   const waiting = new Set<() => void>();
