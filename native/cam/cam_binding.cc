@@ -1,8 +1,11 @@
 #include "cam/cam_binding.h"
 
+#include "cam/affinity.h"
+#include "cam/box_mask.h"
 #include "cam/dense_crf.h"
 #include "cam/multi_scale_cam.h"
 #include "cam/par.h"
+#include "cam/refine_in_boxes.h"
 #include "nn/wetr_binding.h"
 
 namespace afa {
@@ -41,6 +44,24 @@ void registerCam(Exports& m) {
   m.def("pixelAdaptiveRefine", {"images", "masks", "dilations", "iterations"},
         +[](at::Tensor images, at::Tensor masks, std::vector<int64_t> dilations, int64_t iterations) {
           return cam::refine(images, masks, {dilations, iterations});
+        });
+  m.def("refineInBoxes", {"images", "masks", "boxes", "dilations", "iterations"},
+        +[](at::Tensor images, at::Tensor masks, at::Tensor boxes, std::vector<int64_t> dilations, int64_t iterations) {
+          return cam::refineInBoxes(images, masks, boxes, {dilations, iterations});
+        });
+  m.def("boxMask", {"boxes", "height", "width", "device"},
+        +[](at::Tensor boxes, int64_t height, int64_t width, at::Device device) {
+          return cam::boxMask(boxes, height, width, device);
+        });
+  m.def("affinityLabel", {"label", "height", "width", "near", "ignoreIndex"},
+        +[](at::Tensor label, int64_t h, int64_t w, at::Tensor near, int64_t ignoreIndex) {
+          return cam::affinityLabel(label, h, w, near, ignoreIndex);
+        });
+  m.def("affinitySums", {"affinity", "label"},
+        +[](at::Tensor affinity, at::Tensor label) { return cam::affinitySums(affinity, label); });
+  m.def("randomWalk", {"affinity", "scores", "near", "width", "radius"},
+        +[](at::Tensor affinity, at::Tensor scores, at::Tensor near, int64_t w, int64_t radius) {
+          return cam::randomWalk(affinity, scores, near, w, radius);
         });
   const std::vector<const char*> crf{"rgb",  "probabilities", "iterations", "posW",
                                      "posXyStd", "biW",       "biXyStd",    "biRgbStd"};

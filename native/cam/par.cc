@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "cam/cuda/fused.h"
 #include "cam/par_kernels.h"
 
 namespace afa::cam {
@@ -108,12 +109,27 @@ at::Tensor refine(const at::Tensor& images, const at::Tensor& masks, const ParCo
   const auto offsets = neighbours(config.dilations);
   const auto position = positionWeights(offsets);
   auto resized = at::upsample_bilinear2d(masks, images.sizes().slice(2), /*align_corners=*/true);
+#ifdef AFA_CUDA
+  if (cuda::fuses(images, at::kFloat) && cuda::fuses(resized, at::kFloat))
+    return cuda::refine(images, resized, offsets, position, config);
+#endif
   if (!images.is_cpu() || images.scalar_type() != at::kFloat || resized.scalar_type() != at::kFloat)
     return refineGeneric(images, resized, offsets, position, config);
   auto out = at::empty_like(resized, at::MemoryFormat::Contiguous);
   for (int64_t b = 0; b < images.size(0); ++b)
     out[b].copy_(refineCpu(images[b].contiguous(), resized[b].contiguous(), offsets, position, config));
   return out;
+}
+
+at::Tensor refineBoxesFused(const at::Tensor& images, const at::Tensor& masks, const at::Tensor& boxes,
+                            const ParConfig& config) {
+#ifdef AFA_CUDA
+  if (cuda::fuses(images, at::kFloat) && cuda::fuses(masks, at::kFloat)) {
+    const auto offsets = neighbours(config.dilations);
+    return cuda::refineInBoxes(images, masks, boxes, offsets, positionWeights(offsets), config);
+  }
+#endif
+  return {};
 }
 
 }  // namespace afa::cam

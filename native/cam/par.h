@@ -16,4 +16,8 @@ struct ParConfig {
 // Returns [B, c, h, w]. The weights depend on the image alone: pass every mask of an image in one call.
 at::Tensor refine(const at::Tensor& images, const at::Tensor& masks, const ParConfig& config);
 
+// The kernels of refineInBoxes() (cam/refine_in_boxes.h), or undefined where there are none for these tensors.
+at::Tensor refineBoxesFused(const at::Tensor& images, const at::Tensor& masks, const at::Tensor& boxes,
+                            const ParConfig& config);
+
 }  // namespace afa::cam

@@ -1,5 +1,7 @@
-import type { Tensor } from '../tensor/index.js';
+import { native } from '../native/index.js';
+import { Tensor } from '../tensor/index.js';
 import { softmaxWithBackground } from './pseudo-labels.js';
+import { radiusMask } from './radius-mask.js';
 
 /**
  * Pairwise labels for the affinity loss (AFA, section 3.2; original: cams_to_affinity_label).
@@ -14,14 +16,9 @@ export function affinityLabel(
   near: Tensor,
   ignoreIndex: number,
 ): Tensor {
-  const [b] = label.shape as [number];
-  const small = label.unsqueeze(1).to({ dtype: 'float32' }).interpolate(grid, 'nearest').reshape(b, -1);
-  const known = small.ne(ignoreIndex);
-  const rows = (t: Tensor) => t.unsqueeze(2);
-  const columns = (t: Tensor) => t.unsqueeze(1);
-  const same = rows(small).eq(columns(small)).to({ dtype: 'uint8' });
-  const counted = rows(known).logicalAnd(columns(known)).logicalAnd(near);
-  return same.maskedFill(counted.logicalNot(), ignoreIndex);
+  return new Tensor(
+    native.affinityLabel(Tensor.handle(label), grid[0], grid[1], Tensor.handle(near), ignoreIndex),
+  );
 }
 
 /**
@@ -44,4 +41,34 @@ export function propagateCam(cams: Tensor, transition: Tensor, labels: Tensor, b
   const [b, c, h, w] = cams.shape as [number, number, number, number];
   const scores = softmaxWithBackground(cams, labels, bkgScore).reshape(b, c + 1, h * w);
   return scores.matmul(transition).reshape(b, c + 1, h, w);
+}
+
+/**
+ * propagateCam() with each of several background scores, by transitionMatrix() of the near pairs: one product for all,
+ * one kernel on CUDA, where the matrix is never made.
+ * @param cams [B, C, h, w] valid maps on the affinity's grid
+ * @param affinity [B, N, N], N = h*w
+ */
+export function propagateCams(
+  cams: Tensor,
+  affinity: Tensor,
+  labels: Tensor,
+  bkgScores: readonly number[],
+  radius: number,
+): Tensor[] {
+  const [b, c, h, w] = cams.shape as [number, number, number, number];
+  const scores = bkgScores.map((score) =>
+    softmaxWithBackground(cams, labels, score).reshape(b, c + 1, h * w),
+  );
+  const near = radiusMask([h, w], radius, cams.device);
+  const walked = new Tensor(
+    native.randomWalk(
+      Tensor.handle(affinity),
+      Tensor.handle(Tensor.cat(scores, 1)),
+      Tensor.handle(near),
+      w,
+      radius,
+    ),
+  );
+  return bkgScores.map((_, i) => walked.narrow(1, i * (c + 1), c + 1).reshape(b, c + 1, h, w));
 }

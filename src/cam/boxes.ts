@@ -1,3 +1,4 @@
+import { native } from '../native/index.js';
 import { type Device, Tensor } from '../tensor/index.js';
 
 /** [B, 4] of y0, y1, x0, x1 (half-open): where the image lies in its crop, the rest being padding. */
@@ -10,12 +11,6 @@ export const boxOf = (boxes: Boxes, image: number) => {
 
 /** True inside each image's box: bool [B, height, width]. */
 export function boxMask(boxes: Boxes, height: number, width: number, device: Device = 'cpu'): Tensor {
-  const count = boxes.length / 4;
-  const mask = new Uint8Array(count * height * width);
-  for (let b = 0; b < count; b++) {
-    const { y0, y1, x0, x1 } = boxOf(boxes, b);
-    for (let y = y0; y < y1; y++) mask.fill(1, (b * height + y) * width + x0, (b * height + y) * width + x1);
-  }
-  const host = Tensor.from(mask, [count, height, width], 'bool');
-  return device === 'cpu' ? host : host.to({ device });
+  const corners = Tensor.from(boxes, [boxes.length / 4, 4]);
+  return new Tensor(native.boxMask(Tensor.handle(corners), height, width, device));
 }

@@ -1,12 +1,11 @@
 import type { WeTr } from '../models/wetr.js';
 import { span } from '../profile/index.js';
 import { noGrad, scope, Tensor } from '../tensor/index.js';
-import { propagateCam, transitionMatrix } from './affinity.js';
+import { propagateCams } from './affinity.js';
 import type { Boxes } from './boxes.js';
 import { denormalize } from './denormalize.js';
 import { type MultiScaleCam, multiScaleCam } from './multi-scale.js';
 import { camToLabel, type Thresholds, validCam } from './pseudo-labels.js';
-import { radiusMask } from './radius-mask.js';
 import { type ParOptions, refinedAffLabel, refinedPseudoLabel, refineInBoxes } from './refine.js';
 
 export interface PipelineOptions {
@@ -40,12 +39,14 @@ interface Input {
   /** [B, C] of 0 and 1. */
   labels: Tensor;
   boxes: Boxes;
+  /** The labels once more, on the host, where a caller has them: reading them back makes the host wait for a GPU. */
+  hostLabels?: Float32Array;
 }
 
 /** Images that have a class: the maps of the others are not used by anything, so they are not computed. */
-function positives(labels: Tensor): number[] {
+function positives({ labels, hostLabels }: Input): number[] {
   const [b, c] = labels.shape as [number, number];
-  const values = labels.toFloat32();
+  const values = hostLabels ?? labels.toFloat32();
   const rows = Array.from({ length: b }, (_, i) => i);
   return rows.filter((i) => values.subarray(i * c, (i + 1) * c).some((v) => v > 0));
 }
@@ -99,10 +100,8 @@ export function propagated(
   scores: readonly number[],
   radius: number,
 ): Tensor[] {
-  const near = radiusMask(multi.grid, radius, valid.device);
-  const transition = transitionMatrix(multi.affinity!, near);
   const small = valid.interpolate([multi.grid[0], multi.grid[1]]);
-  return scores.map((score) => propagateCam(small, transition, labels, score));
+  return propagateCams(small, multi.affinity!, labels, scores, radius);
 }
 
 /** Puts rows computed for some images among all of them, the rest at `rest`. */
@@ -133,7 +132,7 @@ export function pixelLabels(
     scope(() => {
       const [batch, classes] = input.labels.shape as [number, number];
       const [, , height, width] = input.images.shape as [number, number, number, number];
-      const rows = positives(input.labels);
+      const rows = positives(input);
       const { ignoreIndex } = options.thresholds;
       const { device } = input.images;
       const background = () => {

@@ -1,7 +1,7 @@
 import { native } from '../native/index.js';
 import { span } from '../profile/index.js';
 import { Tensor } from '../tensor/index.js';
-import { type Boxes, boxOf } from './boxes.js';
+import type { Boxes } from './boxes.js';
 import {
   combineReadings,
   ignoreOutsideBox,
@@ -76,19 +76,15 @@ export function refineInBoxes(
   boxes: Boxes,
   par: ParOptions,
 ): Tensor[] {
-  const [b, , height, width] = images.shape as [number, number, number, number];
-  const stacked = Tensor.cat(cams, 1);
-  const refined = Array.from({ length: b }, (_, i) => {
-    const { y0, y1, x0, x1 } = boxOf(boxes, i);
-    const crop = (t: Tensor) =>
-      t
-        .narrow(0, i, 1)
-        .narrow(2, y0, y1 - y0)
-        .narrow(3, x0, x1 - x0);
-    const inside = refineAtHalfSize(crop(images), crop(stacked), par);
-    return inside.pad([x0, width - x1, y0, height - y1]);
-  });
-  const all = Tensor.cat(refined, 0);
+  const all = new Tensor(
+    native.refineInBoxes(
+      Tensor.handle(images),
+      Tensor.handle(Tensor.cat(cams, 1)),
+      Tensor.handle(Tensor.from(boxes, [boxes.length / 4, 4])),
+      par.dilations,
+      par.numIter,
+    ),
+  );
   let start = 0;
   return cams.map((cam) => {
     const channels = cam.shape[1]!;

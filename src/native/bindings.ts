@@ -5,6 +5,7 @@ declare const kind: unique symbol;
 export type TensorHandle = { readonly [kind]: 'tensor' };
 export type WeTrHandle = { readonly [kind]: 'wetr' };
 export type GroupHandle = { readonly [kind]: 'processGroup' };
+export type DownloadHandle = { readonly [kind]: 'download' };
 export type ReducerHandle = { readonly [kind]: 'gradientReducer' };
 
 /** A tensor, or a number that takes part in type promotion as Python's numbers do. */
@@ -30,7 +31,8 @@ export interface Bindings {
   buildInfo(): BuildInfo;
   /** Null where the addon was built without CUDA's headers. */
   cudaStatus(): CudaStatus | null;
-  memory(): { liveTensors: number; liveBytes: number };
+  /** hostReads: how often values were read into JavaScript, for which a GPU is waited for. */
+  memory(): { liveTensors: number; liveBytes: number; hostReads: number };
   /** Waits for the asynchronous job under way and drops those that wait: for the process's exit. */
   finishJobs(): void;
   deviceAvailable(device: string): boolean;
@@ -48,7 +50,12 @@ export interface Bindings {
   getRngState(): TensorHandle;
   setRngState(state: TensorHandle): void;
 
-  fromTypedArray(data: ArrayBufferView, shape: Ints, dtype: number): TensorHandle;
+  /** To a GPU through pinned memory, on a stream of its own. */
+  fromTypedArray(data: ArrayBufferView, shape: Ints, dtype: number, device?: string): TensorHandle;
+  /** Begins to copy a tensor's values, as they will be once all queued work is done, to the host. */
+  download(self: TensorHandle): DownloadHandle;
+  /** Waits for that copy, but not for work queued after it. */
+  downloadTake(download: DownloadHandle): TensorHandle;
   toArrayBuffer(self: TensorHandle): ArrayBuffer;
   item(self: TensorHandle): number;
   full(shape: Ints, value: number, dtype: number, device: string): TensorHandle;
@@ -238,6 +245,32 @@ export interface Bindings {
     dilations: Ints,
     iterations: number,
   ): TensorHandle;
+  refineInBoxes(
+    images: TensorHandle,
+    masks: TensorHandle,
+    boxes: TensorHandle,
+    dilations: Ints,
+    iterations: number,
+  ): TensorHandle;
+  boxMask(boxes: TensorHandle, height: number, width: number, device: string): TensorHandle;
+  affinityLabel(
+    label: TensorHandle,
+    height: number,
+    width: number,
+    near: TensorHandle,
+    ignoreIndex: number,
+  ): TensorHandle;
+  affinitySums(
+    affinity: TensorHandle,
+    label: TensorHandle,
+  ): [same: TensorHandle, different: TensorHandle, counts: TensorHandle];
+  randomWalk(
+    affinity: TensorHandle,
+    scores: TensorHandle,
+    near: TensorHandle,
+    width: number,
+    radius: number,
+  ): TensorHandle;
   denseCrf: DenseCrf<TensorHandle>;
   denseCrfAsync: DenseCrf<Promise<TensorHandle>>;
   adamwStep(
@@ -250,7 +283,10 @@ export interface Bindings {
     beta2: number,
     weightDecay: number,
     eps: number,
+    foundInf: TensorHandle | undefined,
   ): void;
+  /** float32 [1]: 1 where the loss or a gradient holds a NaN or an infinity, else 0; nothing is read back. */
+  findNonFinite(parameters: readonly TensorHandle[], loss: TensorHandle): TensorHandle;
 
   backendAvailable(backend: string): boolean;
   init(

@@ -8,6 +8,7 @@ export type {
   BuildInfo,
   CudaStatus,
   DenseCrf,
+  DownloadHandle,
   GroupHandle,
   Operand,
   RecordedOps,

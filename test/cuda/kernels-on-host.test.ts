@@ -1,0 +1,168 @@
+/**
+ * The fused CUDA kernels against the CPU path, without a GPU: what one thread does is plain C++, which g++ compiles into
+ * a program that runs all threads in turn. Launch, streams and atomics are not covered: kernels.test.ts does on a GPU.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { affinityLabel, propagateCams } from '../../src/cam/affinity.js';
+import { softmaxWithBackground } from '../../src/cam/pseudo-labels.js';
+import { getMaskByRadius } from '../../src/cam/radius-mask.js';
+import { refineInBoxes } from '../../src/cam/refine.js';
+import { getAffLoss } from '../../src/losses/index.js';
+import { scope, setupSeed, Tensor } from '../../src/tensor/index.js';
+import { expectClose, numbers } from '../native/support.js';
+
+const repository = fileURLToPath(new URL('../..', import.meta.url));
+const compiler = process.env.CXX ?? 'g++';
+const missing = spawnSync(compiler, ['--version']).error ? `no C++ compiler (${compiler})` : undefined;
+
+const folder = mkdtempSync(join(tmpdir(), 'afa-kernels-'));
+const program = join(folder, 'kernels_on_host');
+beforeAll(() => {
+  if (missing) return;
+  const source = join(repository, 'test/cuda/kernels_on_host.cc');
+  execFileSync(compiler, [
+    '-std=c++20',
+    '-O1',
+    '-Wall',
+    '-Werror',
+    '-I',
+    join(repository, 'native'),
+    source,
+    '-o',
+    program,
+  ]);
+}, 60_000);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+type Values = Float32Array | Int32Array | Uint8Array | BigInt64Array;
+const floats = (tensor: Tensor) => tensor.contiguous().toFloat32();
+
+function host(op: string, sizes: readonly number[], ...input: Values[]): Buffer {
+  const bytes = input.map((array) => Buffer.from(array.buffer, array.byteOffset, array.byteLength));
+  const { status, stdout } = spawnSync(program, [op, ...sizes.map(String)], {
+    input: Buffer.concat(bytes),
+    maxBuffer: 1 << 28,
+  });
+  expect(status).toBe(0);
+  return stdout;
+}
+const asFloats = (buffer: Buffer) => new Float32Array(Uint8Array.from(buffer).buffer);
+
+/** 0.01 softmax(-(distance / (std + 1e-8) / 0.3)²) over the 8 neighbours of every dilation (AFA, equation 10). */
+function neighbourhood(dilations: readonly number[]) {
+  const shifts = dilations.flatMap((d) =>
+    [-1, 0, 1].flatMap((dy) => [-1, 0, 1].filter((dx) => dy !== 0 || dx !== 0).map((dx) => [dy * d, dx * d])),
+  );
+  const distances = shifts.map(([dy, dx]) => Math.hypot(dy!, dx!));
+  const mean = distances.reduce((sum, d) => sum + d, 0) / distances.length;
+  const std = Math.sqrt(distances.reduce((sum, d) => sum + (d - mean) ** 2, 0) / (distances.length - 1));
+  const logits = distances.map((d) => Math.exp(-((d / (std + 1e-8) / 0.3) ** 2)));
+  const total = logits.reduce((sum, e) => sum + e, 0);
+  return {
+    shifts: Int32Array.from(shifts.flat()),
+    position: Float32Array.from(logits, (e) => (0.01 * e) / total),
+  };
+}
+
+describe.skipIf(missing)(`kernels on the CPU${missing ? ` (skipped: ${missing})` : ''}`, () => {
+  it.each([
+    {
+      size: [40, 56],
+      channels: [2, 2],
+      dilations: [1, 2, 4, 8, 12, 24],
+      boxes: [0, 40, 0, 56, 3, 37, 8, 56],
+    },
+    { size: [33, 47], channels: [5, 5], dilations: [1, 3], boxes: [0, 33, 0, 47, 1, 32, 0, 45] },
+    // A box of one pixel, one of one row, and one in a corner.
+    { size: [17, 9], channels: [1], dilations: [1, 2, 24], boxes: [16, 17, 8, 9, 4, 5, 0, 9, 0, 7, 2, 5] },
+  ])('PAR in boxes of $size, channels $channels', ({ size, channels, dilations, boxes }) =>
+    scope(() => {
+      const [h, w] = size as [number, number];
+      const batch = boxes.length / 4;
+      setupSeed(h);
+      // Flat areas, in which deviations are exactly 0, beside noise.
+      const noise = Tensor.rand([batch, 3, h, w]);
+      const images = Tensor.where(noise.lt(0.3), 0.25, noise.mul(255).round().div(255));
+      const masks = channels.map((c) => Tensor.rand([batch, c, h, w]));
+      const corners = Int32Array.from(boxes);
+      const refined = Tensor.cat(refineInBoxes(images, masks, corners, { dilations, numIter: 3 }), 1);
+
+      const { shifts, position } = neighbourhood(dilations);
+      const all = Tensor.cat(masks, 1);
+      const sizes = [batch, all.shape[1]!, h, w, position.length, 3];
+      const ours = asFloats(host('par', sizes, shifts, position, corners, floats(images), floats(all)));
+      expect(ours).toHaveLength(refined.numel);
+      expectClose(ours, numbers(refined), 2e-5);
+    }),
+  );
+
+  it.each([
+    [5, 7, 2, 2, 3],
+    [8, 8, 8, 1, 8],
+    [1, 13, 3, 5, 8],
+  ])('one random-walk step on %i x %i, radius %i, %i classes, %i slices', (h, w, radius, classes, slices) =>
+    scope(() => {
+      setupSeed(w);
+      const n = h * w;
+      const affinity = Tensor.rand([2, n, n]);
+      const cams = Tensor.rand([2, classes, h, w]);
+      const labels = Tensor.ones([2, classes]);
+      const thresholds = [0.55, 0.35];
+      const walked = Tensor.cat(propagateCams(cams, affinity, labels, thresholds, radius), 1);
+
+      const scores = Tensor.cat(
+        thresholds.map((t) => softmaxWithBackground(cams, labels, t)),
+        1,
+      );
+      const sizes = [2, scores.shape[1]!, h, w, radius, slices];
+      expectClose(asFloats(host('walk', sizes, floats(affinity), floats(scores))), numbers(walked), 1e-5);
+    }),
+  );
+
+  it.each([
+    [64, 80, 4, 5, 2],
+    [61, 97, 4, 7, 1],
+    [5, 3, 7, 5, 8],
+  ])('pair labels of %i x %i on a grid of %i x %i', (height, width, h, w, radius) =>
+    scope(() => {
+      setupSeed(height);
+      const label = Tensor.where(
+        Tensor.rand([2, height, width]).lt(0.2),
+        255,
+        Tensor.rand([2, height, width]).mul(3).floor(),
+      ).to({ dtype: 'int64' });
+      const near = getMaskByRadius(h, w, radius);
+      const n = h * w;
+      const expected = affinityLabel(label, [h, w], Tensor.from(near, [n, n], 'bool'), 255);
+      const out = host('labels', [2, height, width, h, w, 255], near, label.data() as BigInt64Array);
+      expect(Array.from(out)).toEqual(numbers(expected));
+    }),
+  );
+
+  it('affinity sums, counts and gradient', () =>
+    scope(() => {
+      setupSeed(5);
+      const affinity = Object.assign(Tensor.rand([1, 30, 30]), { requiresGrad: true });
+      const label = Tensor.from(
+        Uint8Array.from({ length: 900 }, (_, i) => [0, 1, 255, 1][(i * 7) % 4]!),
+        [1, 30, 30],
+      );
+      const { loss, posCount, negCount } = getAffLoss(affinity, label);
+      const [same, different, positive, negative, ...gradient] = asFloats(
+        host('sums', [900], affinity.toFloat32(), label.data() as Uint8Array),
+      ) as unknown as [number, number, number, number, ...number[]];
+      expect([positive + 1, negative + 1]).toEqual([posCount, negCount]);
+      expect((same / posCount + different / negCount) / 2).toBeCloseTo(loss.item(), 5);
+      loss.backward();
+      // d loss / d sum is half of 1 / count; the program's gradient is for 2 and 3 times the sums.
+      const ofSums = { [-0.5 / posCount]: -2, [0.5 / negCount]: 3, 0: 0 };
+      const factor = (g: number) =>
+        Object.entries(ofSums).find(([own]) => Math.abs(Number(own) - g) < 1e-7)![1];
+      expect(gradient).toEqual(numbers(affinity.grad!).map(factor));
+    }));
+});

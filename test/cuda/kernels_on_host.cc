@@ -1,0 +1,123 @@
+// The CUDA kernels' arithmetic on the CPU: every thread of every launch in turn, as native/cam/cuda/*.cu launches them.
+// kernels_on_host OP SIZES... reads the op's arrays from stdin, one after the other, and writes its results to stdout.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "cam/cuda/affinity_threads.h"
+#include "cam/cuda/par_threads.h"
+
+using namespace afa::cam::cuda;
+
+template <class T>
+std::vector<T> take(size_t count) {
+  std::vector<T> out(count);
+  if (std::fread(out.data(), sizeof(T), count, stdin) != count) std::exit(3);
+  return out;
+}
+template <class T>
+void give(const std::vector<T>& values) {
+  std::fwrite(values.data(), sizeof(T), values.size(), stdout);
+}
+
+template <class Thread>
+void launch(int layers, int rows, int columns, const Thread& thread) {
+  for (int z = 0; z < layers; ++z)
+    for (int y = 0; y < rows; ++y)
+      for (int x = 0; x < columns; ++x) thread(z, y, x);
+}
+
+// sizes: images, channels, height, width, neighbours, rounds.
+void par(const std::vector<int>& n) {
+  const int B = n[0], C = n[1], H = n[2], W = n[3], K = n[4];
+  const auto shifts = take<int32_t>(2 * K);
+  const auto position = take<float>(K);
+  const auto boxes = take<Box>(B);
+  const auto images = take<float>(size_t{3} * B * H * W), masks = take<float>(size_t(B) * C * H * W);
+  const Planes p{half(H), half(W), boxes.data(), K, shifts.data()};
+  // What no thread writes must not be read: NaN would spread.
+  const auto buffer = [&](int layers) { return std::vector<float>(size_t(layers) * p.size(), NAN); };
+  auto small = buffer(3 * B), from = buffer(C * B), to = buffer(C * B), weights = buffer(K * B);
+  launch(3 * B, p.rows, p.columns, [&](int z, int y, int x) {
+    shrinkPixel(p, images.data(), H, W, small.data(), 3, false, z / 3, z % 3, y, x);
+  });
+  launch(C * B, p.rows, p.columns, [&](int z, int y, int x) {
+    shrinkPixel(p, masks.data(), H, W, from.data(), C, true, z / C, z % C, y, x);
+  });
+  launch(B, p.rows, p.columns, [&](int z, int y, int x) {
+    weighPixel(p, small.data(), position.data(), weights.data(), z, y, x);
+  });
+  for (int i = 0; i < n[5]; ++i) {
+    const int groups = (C + kChannelsAtOnce - 1) / kChannelsAtOnce;
+    launch(B * groups, p.rows, p.columns, [&](int z, int y, int x) {
+      averagePixel(p, weights.data(), from.data(), to.data(), C, z % groups * kChannelsAtOnce, z / groups, y, x);
+    });
+    std::swap(from, to);
+  }
+  std::vector<float> out(masks.size(), NAN);
+  launch(C * B, H, W, [&](int z, int y, int x) {
+    growPixel(p, from.data(), out.data(), H, W, C, z / C, z % C, y, x);
+  });
+  give(out);
+}
+
+// sizes: images, channels, grid height, grid width, radius, slices.
+void walk(const std::vector<int>& n) {
+  const PairGrid grid{n[2], n[3]};
+  const int B = n[0], C = n[1], N = grid.positions(), slices = n[5];
+  const auto affinity = take<float>(size_t(B) * N * N), scores = take<float>(size_t(B) * C * N);
+  std::vector<float> out(scores.size(), NAN);
+  for (int b = 0; b < B; ++b)
+    for (int first = 0; first < C; first += kWalkChannels)
+      for (int j = 0; j < N; ++j) {
+        Walk sum = {};
+        for (int slice = 0; slice < slices; ++slice)
+          sum.add(walkTo(affinity.data() + size_t(b) * N * N, scores.data() + size_t(b) * C * N, grid, n[4], C, first, j,
+                         slice, slices));
+        endWalk(sum, out.data() + size_t(b) * C * N, grid, C, first, j);
+      }
+  give(out);
+}
+
+// sizes: images, label height, label width, grid height, grid width, ignored.
+void labels(const std::vector<int>& n) {
+  const PairGrid grid{n[3], n[4]};
+  const int N = grid.positions();
+  const auto near = take<uint8_t>(size_t(N) * N);
+  const auto label = take<int64_t>(size_t(n[0]) * n[1] * n[2]);
+  std::vector<uint8_t> out;
+  launch(n[0], N, N, [&](int b, int i, int j) {
+    out.push_back(
+        pairLabel(label.data(), n[1], n[2], grid, reinterpret_cast<const bool*>(near.data()), n[5], b, i, j));
+  });
+  give(out);
+}
+
+// sizes: pairs. Results: both sums, both counts, then the gradient for gradients 2 and 3 of the sums.
+void sums(const std::vector<int>& n) {
+  const auto affinity = take<float>(n[0]);
+  const auto label = take<uint8_t>(n[0]);
+  PairSums all = {};
+  std::vector<float> gradient;
+  for (int i = 0; i < n[0]; ++i) {
+    PairSums one = {};
+    one.add(affinity[i], label[i]);
+    all.add(one);
+    gradient.push_back(pairGradient(label[i], 2, 3));
+  }
+  give(std::vector<float>{all.same, all.different, float(all.sameCount), float(all.differentCount)});
+  give(gradient);
+}
+
+int main(int argc, char** argv) {
+  const std::string op = argc > 1 ? argv[1] : "";
+  std::vector<int> sizes;
+  for (int i = 2; i < argc; ++i) sizes.push_back(std::atoi(argv[i]));
+  if (op == "par") par(sizes);
+  else if (op == "walk") walk(sizes);
+  else if (op == "labels") labels(sizes);
+  else if (op == "sums") sums(sizes);
+  else return 2;
+}
