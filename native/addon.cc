@@ -7,6 +7,7 @@
 #include "profile/op_recorder.h"
 #include "system.h"
 #include "tensor/registration.h"
+#include "tensor/transfer.h"
 
 namespace {
 
@@ -16,6 +17,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   afa::Exports m(env, exports);
   afa::registerSystem(m);
   afa::registerCreation(m);
+  afa::registerTransfer(m);
   afa::registerPointwise(m);
   afa::registerReduction(m);
   afa::registerShape(m);

@@ -11,7 +11,7 @@ namespace afa {
 
 // What an external handle points to. `released` marks an object that dispose() has emptied.
 struct Box {
-  enum class Kind { Tensor, WeTr, AdamW, ProcessGroup, GradientReducer };
+  enum class Kind { Tensor, WeTr, AdamW, ProcessGroup, GradientReducer, Download };
   explicit Box(Kind kind) : kind(kind) {}
   virtual ~Box() = default;
   const Kind kind;
@@ -43,6 +43,8 @@ struct AddonData {
   std::vector<TensorBox*> spare;
   int64_t liveTensors = 0;
   int64_t liveBytes = 0;
+  // Times that values were read into JavaScript: each makes the host wait for a GPU, so a training step must not do it.
+  int64_t hostReads = 0;
   std::shared_ptr<ComputeThread> computeThread;  // made at the first asynchronous call
 };
 

@@ -56,6 +56,7 @@ Napi::Value memory(Napi::Env env) {
   auto out = Napi::Object::New(env);
   out.Set("liveTensors", static_cast<double>(data.liveTensors));
   out.Set("liveBytes", static_cast<double>(data.liveBytes));
+  out.Set("hostReads", static_cast<double>(data.hostReads));
   return out;
 }
 

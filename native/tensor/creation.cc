@@ -1,5 +1,6 @@
 // Tensors from JavaScript's typed arrays and back, and from sizes.
 #include "registration.h"
+#include "tensor/transfer.h"
 
 namespace afa {
 
@@ -22,25 +23,29 @@ Bytes bytesOf(const Napi::Value& value) {
                   describeValue(value));
 }
 
-at::Tensor fromTypedArray(Napi::Value data, std::vector<int64_t> shape, at::ScalarType dtype) {
+at::Tensor fromTypedArray(Napi::Value data, std::vector<int64_t> shape, at::ScalarType dtype,
+                          std::optional<at::Device> device) {
   const auto bytes = bytesOf(data);
-  auto out = at::empty(shape, at::TensorOptions().dtype(dtype));
+  const auto target = device.value_or(at::kCPU);
+  auto out = hostTensor(shape, dtype, target);
   if (out.nbytes() != bytes.length)
     invalidArgument("Expected " + std::to_string(out.nbytes()) + " bytes of data for this shape and dtype but received " +
                     std::to_string(bytes.length));
   std::memcpy(out.mutable_data_ptr(), bytes.data, bytes.length);
-  return out;
+  return upload(out, target);
 }
 
 // The elements, row-major, as a fresh ArrayBuffer: never a window on memory that dispose() may free.
 Napi::Value toArrayBuffer(Napi::Env env, at::Tensor self) {
+  ++AddonData::of(env).hostReads;
   auto host = self.detach().to(at::kCPU).contiguous();
   auto bytes = Napi::Buffer<uint8_t>::New(env, host.nbytes());  // unlike an ArrayBuffer's, not cleared before
   std::memcpy(bytes.Data(), host.const_data_ptr(), host.nbytes());
   return bytes.ArrayBuffer();
 }
 
-double item(at::Tensor self) {
+double item(Napi::Env env, at::Tensor self) {
+  ++AddonData::of(env).hostReads;
   if (self.numel() != 1)
     invalidArgument("item() needs a tensor of one element but this one has " + std::to_string(self.numel()));
   return self.item().toDouble();
@@ -49,7 +54,7 @@ double item(at::Tensor self) {
 }  // namespace
 
 void registerCreation(Exports& m) {
-  m.def("fromTypedArray", {"data", "shape", "dtype"}, fromTypedArray);
+  m.def("fromTypedArray", {"data", "shape", "dtype", "device"}, fromTypedArray);
   m.def("toArrayBuffer", {"self"}, toArrayBuffer);
   m.def("item", {"self"}, item);
   m.def("full", {"shape", "value", "dtype", "device"},
@@ -71,7 +76,8 @@ void registerCreation(Exports& m) {
           auto options = self.options();
           if (dtype) options = options.dtype(*dtype);
           if (device) options = options.device(*device);
-          return self.to(options);
+          // Never waits on the way to a GPU: what is not pinned is copied aside first. On the way back it must.
+          return self.to(options, /*non_blocking=*/self.is_cpu() && options.device().is_cuda());
         });
 
   m.def("shape", {"self"}, +[](at::Tensor self) { return self.sizes().vec(); });

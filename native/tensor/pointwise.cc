@@ -3,6 +3,15 @@
 
 namespace afa {
 
+namespace {
+
+// On the other's device, without waiting for it.
+at::Tensor beside(const at::Tensor& other, const Operand& operand) {
+  return operand.tensor.to(other.device(), /*non_blocking=*/operand.tensor.is_cpu() && other.is_cuda());
+}
+
+}  // namespace
+
 void registerPointwise(Exports& m) {
   using at::Tensor;
   m.def("add", {"self", "other"}, +[](Tensor a, Operand b) { return at::add(a, b.tensor); });
@@ -14,10 +23,8 @@ void registerPointwise(Exports& m) {
     const bool number = b.tensor.unsafeGetTensorImpl()->is_wrapped_number();
     return number ? at::pow(a, b.tensor.item()) : at::pow(a, b.tensor);
   });
-  m.def("maximum", {"self", "other"},
-        +[](Tensor a, Operand b) { return at::maximum(a, b.tensor.to(a.device())); });
-  m.def("minimum", {"self", "other"},
-        +[](Tensor a, Operand b) { return at::minimum(a, b.tensor.to(a.device())); });
+  m.def("maximum", {"self", "other"}, +[](Tensor a, Operand b) { return at::maximum(a, beside(a, b)); });
+  m.def("minimum", {"self", "other"}, +[](Tensor a, Operand b) { return at::minimum(a, beside(a, b)); });
 
   m.def("neg", {"self"}, +[](Tensor a) { return at::neg(a); });
   m.def("abs", {"self"}, +[](Tensor a) { return at::abs(a); });
@@ -49,7 +56,7 @@ void registerPointwise(Exports& m) {
   m.def("logicalNot", {"self"}, +[](Tensor a) { return at::logical_not(a); });
   m.def("isfinite", {"self"}, +[](Tensor a) { return at::isfinite(a); });
   m.def("where", {"condition", "self", "other"}, +[](Tensor condition, Operand a, Operand b) {
-    return at::where(condition, a.tensor.to(condition.device()), b.tensor.to(condition.device()));
+    return at::where(condition, beside(condition, a), beside(condition, b));
   });
   m.def("maskedFill", {"self", "mask", "value"},
         +[](Tensor a, Tensor mask, double value) { return at::masked_fill(a, mask, value); });

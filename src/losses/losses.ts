@@ -1,3 +1,4 @@
+import { native } from '../native/index.js';
 import { Tensor } from '../tensor/index.js';
 
 /**
@@ -10,11 +11,13 @@ export interface SharedBatch {
   sum(counts: Tensor): Tensor;
 }
 
-/** Counts as numbers: of the batch at hand, or of the whole shared batch. */
-function counted(counts: readonly Tensor[], shared: SharedBatch | undefined): number[] {
-  const own = Tensor.stack(counts);
-  return Array.from((shared ? shared.sum(own) : own).data() as BigInt64Array, Number);
+/** A sum divided by its part of a count of the whole shared batch; nothing is read back from the device. */
+function meanOver(sum: Tensor, count: Tensor, shared: SharedBatch | undefined): Tensor {
+  return sum.div(count.to({ dtype: sum.dtype }).div(shared?.processes ?? 1));
 }
+
+/** Both of two counts, read when somebody asks for one. */
+const read = (counts: Tensor, i: 0 | 1): number => Number((counts.data() as BigInt64Array)[i]);
 
 /**
  * Mean over classes of binary cross-entropy with logits, then over images (torch's multilabel_soft_margin_loss).
@@ -37,9 +40,11 @@ const IGNORED = -100;
 
 export interface SegLoss {
   loss: Tensor;
-  /** Labelled pixels of each kind; a kind with none contributes 0 to the loss. */
-  foreground: number;
-  background: number;
+  /** int64 [2], labelled background and foreground pixels; a kind with none contributes 0 to the loss. */
+  counts: Tensor;
+  /** The same as numbers: reading one waits for the device. */
+  readonly foreground: number;
+  readonly background: number;
 }
 
 /**
@@ -54,20 +59,29 @@ export function getSegLoss(logits: Tensor, label: Tensor, ignoreIndex = 255, sha
   const isBackground = label.eq(0);
   const background = maskedCrossEntropy(logits, label, isBackground);
   const foreground = maskedCrossEntropy(logits, label, known.logicalAnd(isBackground.logicalNot()));
-  const counts = counted([background.count, foreground.count], shared);
-  const mean = (sum: Tensor, count: number) => sum.div(Math.max(count, 1) / (shared?.processes ?? 1));
+  const own = Tensor.stack([background.count, foreground.count]);
+  const counts = shared ? shared.sum(own) : own;
+  const divisors = counts.clamp(1);
+  const mean = (sum: Tensor, kind: 0 | 1) => meanOver(sum, divisors.select(0, kind), shared);
   return {
-    loss: mean(background.sum, counts[0]!).add(mean(foreground.sum, counts[1]!)).mul(0.5),
-    background: counts[0]!,
-    foreground: counts[1]!,
+    loss: mean(background.sum, 0).add(mean(foreground.sum, 1)).mul(0.5),
+    counts,
+    get background() {
+      return read(counts, 0);
+    },
+    get foreground() {
+      return read(counts, 1);
+    },
   };
 }
 
 export interface AffinityLoss {
   loss: Tensor;
-  /** Pairs of each kind, plus one: the divisors. */
-  posCount: number;
-  negCount: number;
+  /** int64 [2], pairs of one class and of two, plus one each: the divisors. */
+  counts: Tensor;
+  /** The same as numbers: reading one waits for the device. */
+  readonly posCount: number;
+  readonly negCount: number;
 }
 
 /**
@@ -78,20 +92,19 @@ export interface AffinityLoss {
  * @param shared the processes whose batches together are averaged over; counts are then theirs
  */
 export function getAffLoss(affinity: Tensor, label: Tensor, shared?: SharedBatch): AffinityLoss {
-  const [same, different] = [label.eq(1), label.eq(0)];
-  const [positive, negative] = [same, different].map((pairs) => pairs.to({ dtype: affinity.dtype }));
-  const [posCount, negCount] = counted([same.sum(), different.sum()], shared).map((count) => count + 1) as [
-    number,
-    number,
-  ];
-  const processes = shared?.processes ?? 1;
-  const posLoss = positive!
-    .mul(affinity.neg().add(1))
-    .sum()
-    .div(posCount / processes);
-  const negLoss = negative!
-    .mul(affinity)
-    .sum()
-    .div(negCount / processes);
-  return { loss: posLoss.add(negLoss).mul(0.5), posCount, negCount };
+  const [same, different, own] = native
+    .affinitySums(Tensor.handle(affinity), Tensor.handle(label))
+    .map((handle) => new Tensor(handle)) as [Tensor, Tensor, Tensor];
+  const counts = (shared ? shared.sum(own) : own).add(1);
+  const mean = (sum: Tensor, kind: 0 | 1) => meanOver(sum, counts.select(0, kind), shared);
+  return {
+    loss: mean(same, 0).add(mean(different, 1)).mul(0.5),
+    counts,
+    get posCount() {
+      return read(counts, 0);
+    },
+    get negCount() {
+      return read(counts, 1);
+    },
+  };
 }

@@ -1,5 +1,5 @@
 import { native } from '../native/index.js';
-import { keep, type RawTensor, scope, Tensor } from '../tensor/index.js';
+import { keep, type RawTensor, Tensor } from '../tensor/index.js';
 
 export interface ParameterGroup {
   parameters: readonly Tensor[];
@@ -72,8 +72,11 @@ export class PolyWarmupAdamW {
     return this.#groups.map(({ group }) => group.lr * factor);
   }
 
-  /** Updates parameters in place from their gradients. */
-  step(): void {
+  /**
+   * Updates parameters in place from their gradients.
+   * @param found from findNonFinite(): where it is 1 nothing changes. Whoever reads so must call unstep().
+   */
+  step(found?: Tensor): void {
     const rates = this.learningRates();
     const [beta1, beta2] = this.options.betas;
     this.#groups.forEach(({ group, firstMoments, secondMoments, steps }, i) => {
@@ -88,19 +91,24 @@ export class PolyWarmupAdamW {
         beta2,
         group.weightDecay,
         this.options.eps ?? 1e-8,
+        found && Tensor.handle(found),
       );
     });
     this.#step += 1;
   }
 
-  /** Whether no gradient holds a NaN or an infinity. One number is read back, whatever the model's size. */
-  gradientsAreFinite(): boolean {
-    return scope(() => {
-      const gradients = this.#groups.flatMap(({ group }) => group.parameters.flatMap((p) => p.grad ?? []));
-      // A NaN or an infinity stays one through any sum.
-      const sums = gradients.map((gradient) => gradient.sum().reshape(1));
-      return sums.length === 0 || Number.isFinite(Tensor.cat(sums, 0).sum().item());
-    });
+  /** Takes a step back that changed nothing: the schedule does not count it. */
+  unstep(): void {
+    this.#step -= 1;
+  }
+
+  /**
+   * float32 [1]: 1 where `loss` or a gradient holds a NaN or an infinity, else 0. It stays on the device: give it to
+   * step(), and read it later.
+   */
+  findNonFinite(loss: Tensor): Tensor {
+    const parameters = this.#groups.flatMap(({ group }) => group.parameters.map(Tensor.handle));
+    return new Tensor(native.findNonFinite(parameters, Tensor.handle(loss)));
   }
 
   /** Drops every gradient. */

@@ -1,3 +1,4 @@
+export { Download } from './download.js';
 export * from './dtypes.js';
 export { keep, memory, noGrad, scope } from './scope.js';
 export * from './system.js';

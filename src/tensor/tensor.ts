@@ -55,8 +55,13 @@ export class Tensor {
     return value.#handle;
   }
 
-  /** Copies a typed array. The dtype follows from the array; 16-bit floats (as Uint16Array bits) and bool name theirs. */
-  static from(data: TensorData | readonly number[], shape?: readonly number[], dtype?: DType): Tensor {
+  /** Copies a typed array, to `device` without waiting for it. The dtype follows from the array; 16-bit floats (as Uint16Array bits) and bool name theirs. */
+  static from(
+    data: TensorData | readonly number[],
+    shape?: readonly number[],
+    dtype?: DType,
+    device?: Device,
+  ): Tensor {
     const array = ArrayBuffer.isView(data) ? (data as TensorData) : Float32Array.from(data as number[]);
     const type = dtype ?? INFERRED[array.constructor.name];
     if (!type)
@@ -66,7 +71,7 @@ export class Tensor {
       throw new TypeError(
         `Expected a ${row.array.name} for dtype ${type} but received a ${array.constructor.name}`,
       );
-    return new Tensor(native.fromTypedArray(array, shape ?? [array.length], row.code));
+    return new Tensor(native.fromTypedArray(array, shape ?? [array.length], row.code, device));
   }
 
   /** Copies raw little-endian bytes, as file readers give them. */

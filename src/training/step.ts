@@ -9,7 +9,7 @@ import { getAffLoss, getSegLoss, multilabelSoftMarginLoss } from '../losses/inde
 import type { Wanted, WeTr } from '../models/wetr.js';
 import type { PolyWarmupAdamW } from '../optim/poly-warmup-adamw.js';
 import { span } from '../profile/index.js';
-import { type Device, noGrad, scope, Tensor } from '../tensor/index.js';
+import { type Device, Download, noGrad, scope, Tensor } from '../tensor/index.js';
 import { stepPictures } from './pictures.js';
 import type { Phase } from './schedule.js';
 
@@ -51,17 +51,6 @@ export interface StepResult {
   nonFinite?: 'loss' | 'gradient' | undefined;
 }
 
-const NOTHING = {
-  loss: 0,
-  clsLoss: 0,
-  segLoss: 0,
-  affLoss: 0,
-  posCount: 0,
-  negCount: 0,
-  foreground: 0,
-  background: 0,
-};
-
 function camLabels(
   model: WeTr,
   images: Tensor,
@@ -74,7 +63,8 @@ function camLabels(
   const training = model.training;
   model.train(options.camMode === 'train');
   try {
-    return pixelLabels(model, { images, labels, boxes: batch.boxes }, phase === 'affinity', options, show);
+    const input = { images, labels, boxes: batch.boxes, hostLabels: batch.labels };
+    return pixelLabels(model, input, phase === 'affinity', options, show);
   } finally {
     model.train(training);
   }
@@ -101,46 +91,79 @@ function statisticsOf(model: WeTr): [own: Tensor, before: Tensor][] {
   return buffers.map(([, own]) => [own, own.clone()]);
 }
 
-/** Losses that are parts of a shared batch's become those of the whole batch. */
-function averageLosses(result: Record<(typeof LOSSES)[number], number>, ddp: Ddp): void {
-  const means = ddp.mean(LOSSES.map((name) => result[name]));
-  for (const [i, name] of LOSSES.entries()) result[name] = means[i]!;
+/** A step's numbers in the order in which they leave the device. */
+const NUMBERS = [
+  'loss',
+  'clsLoss',
+  'segLoss',
+  'affLoss',
+  'background',
+  'foreground',
+  'posCount',
+  'negCount',
+] as const;
+
+/** The numbers as one tensor. Losses that are parts of a shared batch's become those of the whole batch. */
+function gather(numbers: readonly Tensor[], ddp: Ddp | undefined): Tensor {
+  // Metal has no float64, in which counts are exact.
+  const dtype = numbers[0]!.device === 'mps' ? 'float32' : 'float64';
+  const all = Tensor.stack(numbers.map((number) => number.detach().to({ dtype })));
+  return ddp ? ddp.sum(all).div(ddp.processes) : all;
 }
 
-const LOSSES = ['loss', 'clsLoss', 'segLoss', 'affLoss'] as const;
+/** A step whose work is queued on the device; its numbers are on their way. */
+export class QueuedStep {
+  readonly #numbers: Download;
 
-/**
- * Backward and AdamW; a gradient that is not finite updates nothing. Averaged gradients are the same on all ranks.
- * @param learnt the outputs that the loss is made of
- */
-function update(loss: Tensor, learnt: Wanted, optimizer: PolyWarmupAdamW, ddp?: Ddp): 'gradient' | undefined {
-  optimizer.zeroGrad();
-  span('backward', () => (ddp ? ddp.backward(loss, learnt) : loss.backward()));
-  if (!span('finite gradients', () => optimizer.gradientsAreFinite())) return 'gradient';
-  span('AdamW', () => optimizer.step());
-  return undefined;
+  constructor(
+    numbers: Tensor,
+    readonly known: Pick<StepResult, 'phase' | 'lr' | 'pictures'>,
+    readonly optimizer: PolyWarmupAdamW,
+  ) {
+    this.#numbers = new Download(numbers);
+  }
+
+  /** Waits for the step, but not for later ones. To be called once, in the order of the steps. */
+  take(): StepResult {
+    const values = this.#numbers.take();
+    const numbers = Object.fromEntries(NUMBERS.map((name, i) => [name, values[i]!])) as Record<
+      (typeof NUMBERS)[number],
+      number
+    >;
+    const [found, segAgreement] = values.slice(NUMBERS.length);
+    const nonFinite = found === 0 ? undefined : Number.isFinite(numbers.loss) ? 'gradient' : 'loss';
+    if (nonFinite) this.optimizer.unstep();
+    return { ...this.known, ...numbers, segAgreement, nonFinite };
+  }
+}
+
+/** trainStep(), when the host has time to wait: queueStep() queues the next step meanwhile. */
+export function trainStep(...step: Parameters<typeof queueStep>): StepResult {
+  return queueStep(...step).take();
 }
 
 /**
- * One training step: forward, losses of the phase, backward, update. Leaves no tensor behind.
- * A loss or a gradient that is not finite leaves the model as it was.
+ * One training step: forward, losses of the phase, backward, update. Leaves no tensor behind, and reads none: on a GPU the
+ * work is queued, and its results come with take().
+ * A loss or a gradient that is not finite leaves the model as it was: the device decides so.
  * In the classification phase the decoder does not run; its weights still decay, as in the original.
- * @param logged also what a log shows: agreement, and pictures where the options ask for them. It changes no number.
+ * @param logged also what a log shows: agreement, and pictures where the options ask for them, for which the host waits.
+ *   It changes no number.
  */
-export function trainStep(
+export function queueStep(
   model: WeTr,
   optimizer: PolyWarmupAdamW,
   batch: Batch,
   phase: Phase,
   options: StepOptions,
   logged = false,
-): StepResult {
+): QueuedStep {
   return scope(() => {
     const { device, weights, ddp } = options;
-    const onDevice = (tensor: Tensor) => (device === 'cpu' ? tensor : tensor.to({ device }));
     const count = batch.names.length;
-    const images = onDevice(Tensor.from(batch.images, [count, 3, batch.height, batch.width]));
-    const labels = onDevice(Tensor.from(batch.labels, [count, batch.labels.length / count]));
+    const lr = optimizer.learningRates()[0]!;
+    const images = Tensor.from(batch.images, [count, 3, batch.height, batch.width], 'float32', device);
+    const labels = Tensor.from(batch.labels, [count, batch.labels.length / count], 'float32', device);
 
     const shown = logged ? (options.pictures ?? 0) : 0;
     const show = shown > 0;
@@ -157,42 +180,59 @@ export function trainStep(
       segDetach: options.segDetach,
     };
     const out = span('forward', () => model.forward(images, wanted));
-    const positive = options.positiveWeights && onDevice(Tensor.from(options.positiveWeights));
+    const positive =
+      options.positiveWeights && Tensor.from(options.positiveWeights, undefined, 'float32', device);
     const cls = multilabelSoftMarginLoss(out.cls!, labels, positive);
+    const nothing = Tensor.zeros([], 'float32', device);
     let loss = cls.mul(weights.cls);
-    const result = { ...NOTHING, phase, lr: optimizer.learningRates()[0]!, clsLoss: cls.item() };
-    let segAgreement: number | undefined;
+    let pixelNumbers = new Array(NUMBERS.length - 2).fill(nothing);
     let logits: Tensor | undefined;
     if (pixels) {
       const { seg, aff, ...head } = span('losses', () =>
         pixelLosses(out.seg!, out.affinity!, pixels, batch, options),
       );
       loss = loss.add(seg.loss.mul(weights.seg)).add(aff.loss.mul(weights.aff));
-      const { foreground, background } = seg;
-      const { posCount, negCount } = aff;
-      Object.assign(result, { segLoss: seg.loss.item(), affLoss: aff.loss.item() });
-      Object.assign(result, { foreground, background, posCount, negCount });
-      if (logged)
-        segAgreement = head.logits
-          .detach()
-          .argmax(1)
-          .eq(pixels.pseudo)
-          .to({ dtype: 'float32' })
-          .mean()
-          .item();
       logits = head.logits;
+      const counts = [seg.counts, aff.counts].flatMap((two) => [two.select(0, 0), two.select(0, 1)]);
+      pixelNumbers = [seg.loss, aff.loss, ...counts];
     }
-    result.loss = loss.item();
-    // One decision for all processes: a NaN on one of them is a NaN in the mean.
-    if (ddp) averageLosses(result, ddp);
-    const nonFinite = Number.isFinite(result.loss) ? update(loss, learnt, optimizer, ddp) : 'loss';
+    const numbers = gather([loss, cls, ...pixelNumbers], ddp);
+    const found = update(loss, numbers.select(0, 0), learnt, optimizer, ddp);
     // One NaN would stay in them for ever, and with it in every segmentation.
-    if (nonFinite) for (const [own, before] of statistics) own.copy_(before);
+    const bad = found.select(0, 0).ne(0);
+    for (const [own, before] of statistics) own.copy_(Tensor.where(bad, before, own));
     const pictures = show
       ? span('pictures', () =>
           noGrad(() => scope(() => stepPictures({ images, out, pixels, logits }, shown))),
         )
       : undefined;
-    return { ...result, segAgreement, nonFinite, pictures };
+    const own = pixels && logged ? [found, agreement(logits!, pixels)] : [found];
+    const leaving = [numbers, ...own.map((number) => number.to({ dtype: numbers.dtype }))];
+    return new QueuedStep(Tensor.cat(leaving), { phase, lr, pictures }, optimizer);
   });
+}
+
+/** Share of pixels on which the segmentation head and the unrefined labels agree. */
+function agreement(logits: Tensor, pixels: PixelLabels): Tensor {
+  return logits.detach().argmax(1).eq(pixels.pseudo).to({ dtype: 'float32' }).mean().reshape(1);
+}
+
+/**
+ * Backward and AdamW. Averaged gradients are the same on all ranks, as is the loss.
+ * @param whole the loss of the whole batch
+ * @param learnt the outputs that the loss is made of
+ * @returns [1]: 1 where loss or gradient are not finite, and nothing was updated
+ */
+function update(
+  loss: Tensor,
+  whole: Tensor,
+  learnt: Wanted,
+  optimizer: PolyWarmupAdamW,
+  ddp: Ddp | undefined,
+): Tensor {
+  optimizer.zeroGrad();
+  span('backward', () => (ddp ? ddp.backward(loss, learnt) : loss.backward()));
+  const found = span('finite gradients', () => optimizer.findNonFinite(whole));
+  span('AdamW', () => optimizer.step(found));
+  return found;
 }

@@ -7,7 +7,8 @@ import { breathe } from './interrupt.js';
 import { phaseAt } from './schedule.js';
 import { type TrainOptions, TrainSession } from './session.js';
 import { stepOptions } from './setup.js';
-import { type StepResult, trainStep } from './step.js';
+import { queueStep } from './step.js';
+import { StepQueue } from './step-queue.js';
 import { type Summary, summarise } from './summary.js';
 import { endsEarly, isValidationDue, validateAndKeepBest } from './validation-round.js';
 
@@ -25,6 +26,7 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
   const session = new TrainSession(config, options);
   const { log, interrupt, loader, model, optimizer, paths, team } = session;
   const { max_iters, log_iters } = config.train;
+  const queue = new StepQueue(session);
   let stepping = false;
   let stopped = false;
 
@@ -33,6 +35,7 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
     const step = { ...stepOptions(config, options.device, loader.dataset.labels), ddp: session.ddp };
     for (;;) {
       if (isValidationDue(session)) {
+        await queue.drain();
         await validateAndKeepBest(session);
         await session.save();
       }
@@ -47,21 +50,23 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
       const logged = iteration % log_iters === 0;
       stepping = true;
       const show = logged && team.isLead;
-      const result = span('step', () => trainStep(model, optimizer, batch, phase, step, show));
+      const queued = span('step', () => queueStep(model, optimizer, batch, phase, step, show));
       stepping = false;
-      await requireFinite(result, iteration, batch.names);
       session.progress.iteration = iteration;
-      await span('log', () => log.step(iteration, result, logged));
+      await queue.add({ iteration, queued, logged, names: batch.names });
       await breathe();
       endIteration();
     }
+    await queue.drain();
   } catch (error) {
     const { iteration } = session.progress;
     // Outside of a step the weights are sound: a bad slice must not cost the hours before it.
-    const isSound = !stepping && !(error instanceof NonFiniteLoss);
+    const isSound = !stepping && !queue.failed && !(error instanceof NonFiniteLoss);
     const lost = error instanceof TorchError && error.code === 'ERR_DISTRIBUTED';
-    if (lost && stepping) throw new TeamLost(error, iteration + 1, session.saved);
+    if (lost && (stepping || queue.failed)) throw new TeamLost(error, iteration + 1, session.saved);
     if (!isSound || iteration === session.startedWith) throw error;
+    // What they say comes second to the fault, but the schedule must know of steps that were left out.
+    await queue.drain().catch(() => {});
     session.saveAlone();
     throw new TrainingStopped(error, iteration, session.saved);
   } finally {
@@ -81,11 +86,4 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
   await session.ddp?.dispose();
   session.dispose();
   return summary;
-
-  /** Losses and gradients are the team's: what is not finite is so on all, whoever had the batch. */
-  async function requireFinite(result: StepResult, iteration: number, names: readonly string[]) {
-    if (!result.nonFinite || config.train.non_finite !== 'stop') return;
-    const all = (await team.gather(names)).flat();
-    throw NonFiniteLoss.ofStep(iteration, result, all, team.isLead ? paths.root : undefined);
-  }
 }

@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import type { Batch } from '../../src/loading/batch.js';
 import { WeTr } from '../../src/models/wetr.js';
 import { PolyWarmupAdamW } from '../../src/optim/poly-warmup-adamw.js';
-import { noGrad, scope, setupSeed, Tensor } from '../../src/tensor/index.js';
+import { memory, noGrad, scope, setupSeed, Tensor } from '../../src/tensor/index.js';
 import { positiveWeights } from '../../src/training/class-weights.js';
-import { type StepOptions, trainStep } from '../../src/training/step.js';
+import { queueStep, type StepOptions, trainStep } from '../../src/training/step.js';
 
 const OPTIONS: StepOptions = {
   scales: [1],
@@ -65,6 +65,37 @@ describe('a step', () => {
       expect(result.nonFinite).toBe('gradient');
       expect(bytes(model)).toEqual(before);
       expect(optimizer.stepCount).toBe(0);
+    });
+  });
+
+  // On a GPU each reading would make the host wait for all that is queued.
+  it('reads nothing back in any phase until its numbers are taken, and those at once', () => {
+    withModel((model, optimizer) => {
+      for (const phase of ['cls', 'cam', 'affinity'] as const) {
+        // Masks of the grid are made at the first.
+        trainStep(model, optimizer, BATCH, phase, OPTIONS);
+        const { hostReads } = memory();
+        const steps = [1, 2].map(() => queueStep(model, optimizer, BATCH, phase, OPTIONS));
+        expect(memory().hostReads - hostReads, phase).toBe(0);
+        const results = steps.map((step) => step.take());
+        expect(memory().hostReads - hostReads, phase).toBe(2);
+        expect(results.map(({ nonFinite }) => nonFinite)).toEqual([undefined, undefined]);
+        expect(results[0]!.loss).not.toBe(results[1]!.loss);
+      }
+    });
+  });
+
+  it('that was left out is no step of the schedule, even when the next was queued before that was known', () => {
+    withModel((model, optimizer) => {
+      const bad = { ...BATCH, images: BATCH.images.map((value, i) => (i === 7 ? Number.NaN : value)) };
+      const steps = [BATCH, bad, BATCH].map((batch) => queueStep(model, optimizer, batch, 'cls', OPTIONS));
+      const results = steps.map((step) => step.take());
+      expect(results.map(({ nonFinite }) => nonFinite)).toEqual([undefined, 'loss', undefined]);
+      expect(results[1]!.loss).toBeNaN();
+      expect(optimizer.stepCount).toBe(2);
+      expect(results[2]!.loss).toBeLessThan(results[0]!.loss);
+      const { groups } = optimizer.state();
+      expect(new Float32Array(Uint8Array.from(groups[0]!.steps[0]!.data).buffer)).toEqual(Float32Array.of(2));
     });
   });
 
