@@ -3,9 +3,13 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
+#include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/macros/Macros.h>
 #include <c10/util/Logging.h>
 #include <torch/headeronly/version.h>
+
+#include <cstdlib>
+#include <mutex>
 
 #include "cuda_info.h"
 
@@ -16,6 +20,14 @@
 namespace afa {
 
 void tuneProcess() {
+  static std::once_flag once;  // worker threads load the addon too: what was set since must stay
+  std::call_once(once, [] {
+    auto& context = at::globalContext();
+    // Float32 means float32: TF32 keeps 10 bits of each factor. bfloat16 is asked for by --amp.
+    context.setAllowTF32CuDNN(false);
+    context.setAllowTF32CuBLAS(false);
+    context.setBenchmarkCuDNN(true);
+  });
   c10::initLogging();  // reads TORCH_CPP_LOG_LEVEL, which Python does for its users
 #if defined(__GLIBC__)
   // Activations of tens of MB come and go many times a step. By default glibc maps each one afresh and gives it
@@ -48,7 +60,42 @@ void setDeterministic(bool value) {
   context.setDeterministicFillUninitializedMemory(false);
   context.setDeterministicCuDNN(value);
   context.setDeterministicMkldnn(value);
-  if (value) context.setBenchmarkCuDNN(false);  // it picks algorithms by timing them
+  context.setBenchmarkCuDNN(!value);  // it picks algorithms by timing them
+  // cuBLAS reads it at its first product; libtorch refuses products without it.
+  if (value) setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+}
+
+at::Tensor stateOf(at::Generator generator) {
+  std::lock_guard<std::mutex> lock(generator.mutex());
+  return generator.get_state();
+}
+void restore(at::Generator generator, const at::Tensor& state) {
+  std::lock_guard<std::mutex> lock(generator.mutex());
+  generator.set_state(state);
+}
+
+// The GPU's generator, of which dropout draws there; undefined where this process computes on none.
+at::Generator gpuGenerator() {
+  if (!at::hasCUDA()) return {};
+  const auto& hooks = at::detail::getCUDAHooks();
+  if (hooks.deviceCount() == 0 || !hooks.hasPrimaryContext(hooks.getCurrentDevice())) return {};
+  return at::globalContext().defaultGenerator(at::Device(at::kCUDA, hooks.getCurrentDevice()));
+}
+
+// The CPU's state, and behind it the GPU's where there is one.
+at::Tensor getRngState() {
+  auto own = stateOf(at::detail::getDefaultCPUGenerator());
+  auto gpu = gpuGenerator();
+  return gpu.defined() ? at::cat({own, stateOf(gpu)}) : own;
+}
+
+void setRngState(at::Tensor state) {
+  auto cpu = at::detail::getDefaultCPUGenerator();
+  const int64_t own = stateOf(cpu).numel();
+  const bool both = state.numel() > own;
+  restore(cpu, both ? state.narrow(0, 0, own).clone() : state);
+  // A run that goes on without its GPU draws from a new stream there: none of its numbers could be the same.
+  if (auto gpu = gpuGenerator(); both && gpu.defined()) restore(gpu, state.narrow(0, own, state.numel() - own).clone());
 }
 
 Napi::Value memory(Napi::Env env) {
@@ -78,16 +125,8 @@ void registerSystem(Exports& m) {
   m.def("setDeterministic", {"value"}, setDeterministic);
   m.def("isDeterministic", {}, +[]() { return at::globalContext().deterministicAlgorithms(); });
   m.def("manualSeed", {"seed"}, +[](int64_t seed) { at::manual_seed(static_cast<uint64_t>(seed)); });
-  m.def("getRngState", {}, +[]() {
-    auto generator = at::detail::getDefaultCPUGenerator();
-    std::lock_guard<std::mutex> lock(generator.mutex());
-    return generator.get_state();
-  });
-  m.def("setRngState", {"state"}, +[](at::Tensor state) {
-    auto generator = at::detail::getDefaultCPUGenerator();
-    std::lock_guard<std::mutex> lock(generator.mutex());
-    generator.set_state(state);
-  });
+  m.def("getRngState", {}, getRngState);
+  m.def("setRngState", {"state"}, setRngState);
 }
 
 }  // namespace afa

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "tensor/resize.h"
+
 namespace afa::nn {
 
 SegFormerHead::SegFormerHead(StateDict& state, const std::string& name, const std::array<int64_t, 4>& inChannels,
@@ -28,7 +30,7 @@ at::Tensor SegFormerHead::forward(const std::array<at::Tensor, 4>& stages, bool 
     const auto& x = stages[3 - i];
     auto slice = fuse_.weight.narrow(1, i * embeddingDim_, embeddingDim_).reshape({embeddingDim_, embeddingDim_});
     auto y = asImage(at::linear(linears[i]->forward(x), slice));
-    if (x.size(1) != size[0] || x.size(2) != size[1]) y = at::upsample_bilinear2d(y, size, /*align_corners=*/false);
+    if (x.size(1) != size[0] || x.size(2) != size[1]) y = resizeBilinear(y, size);
     sum = sum.defined() ? sum + y : y;
   }
   auto fused = at::relu(norm_.forward(sum, training));

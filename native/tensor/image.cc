@@ -1,5 +1,6 @@
 // Resizing and pooling of [B,C,H,W] tensors.
 #include "registration.h"
+#include "tensor/resize.h"
 
 namespace afa {
 
@@ -7,7 +8,7 @@ namespace {
 
 at::Tensor interpolate(at::Tensor self, std::vector<int64_t> size, std::string mode, bool alignCorners) {
   if (mode == "nearest") return at::upsample_nearest2d(self, size);
-  if (mode == "bilinear") return at::upsample_bilinear2d(self, size, alignCorners);
+  if (mode == "bilinear") return resizeBilinear(self, size, alignCorners);
   invalidArgument("Expected 'bilinear' or 'nearest' for argument 'mode' of interpolate() but received '" + mode + "'");
 }
 

@@ -13,6 +13,17 @@ at::Reduction::Reduction reductionOf(const std::string& name) {
                   "'");
 }
 
+class DeterministicOff {
+ public:
+  DeterministicOff() : warnOnly_(at::globalContext().deterministicAlgorithmsWarnOnly()) {
+    at::globalContext().setDeterministicAlgorithms(false, warnOnly_);
+  }
+  ~DeterministicOff() { at::globalContext().setDeterministicAlgorithms(true, warnOnly_); }
+
+ private:
+  bool warnOnly_;
+};
+
 }  // namespace
 
 void registerLinear(Exports& m) {
@@ -33,6 +44,11 @@ void registerLinear(Exports& m) {
         });
   m.def("crossEntropy", {"input", "target", "ignoreIndex", "reduction"},
         +[](Tensor input, Tensor target, int64_t ignoreIndex, std::string reduction) {
+          // CUDA's own sum over an image adds by atomics, in any order.
+          if (reduction == "sum" && input.is_cuda() && at::globalContext().deterministicAlgorithms()) {
+            const DeterministicOff off;  // it refuses every form, also the one that adds nothing up
+            return at::cross_entropy_loss(input, target, {}, at::Reduction::None, ignoreIndex).sum();
+          }
           return at::cross_entropy_loss(input, target, {}, reductionOf(reduction), ignoreIndex);
         });
   m.def("binaryCrossEntropyWithLogits", {"input", "target", "posWeight"},

@@ -29,6 +29,12 @@ export const TRAIN_CONFIG_OPTIONS: readonly shared.ConfigOption[] = [
     reads: 'number',
     help: 'side of the training crop',
   },
+  {
+    flags: '--accumulate <n>',
+    key: 'train.accumulate',
+    reads: 'number',
+    help: 'batches that make one iteration: larger batches in the same memory',
+  },
   { flags: '--work_dir <folder>', key: 'work_dir.dir', reads: 'text', help: 'where all output goes' },
   { flags: '--radius <cells>', key: 'train.radius', reads: 'number', help: 'reach of an affinity pair' },
   {

@@ -160,6 +160,9 @@ const tensorboard = {
 const train = {
   split: text('the name of a split').default('train').describe('What to train on.'),
   samples_per_gpu: int(1).describe('Batch size of one process.'),
+  accumulate: int(1)
+    .default(1)
+    .describe('Batches that make one iteration together: a batch as many times larger in the memory of one.'),
   max_iters: int(1).describe('Iterations in all.'),
   cam_iters: int(0).describe('Iterations of classification only, before CAM labels are used.'),
   eval_iters: int(1).describe('Validation and a checkpoint every so many iterations.'),

@@ -28,7 +28,7 @@ export function outlookOf({ train, dataset, backbone }: Config, training: SplitN
   const [smallest, largest] = dataset.rescale_range;
   const { samples, positives } = training;
   const epoch = train.sampling === 'balanced' ? 2 * Math.min(positives, samples - positives) : samples;
-  const stepsPerEpoch = Math.floor(epoch / train.samples_per_gpu);
+  const stepsPerEpoch = Math.floor(epoch / (train.samples_per_gpu * train.accumulate));
   const { cam_iters, aff_label_switch_iter: switchIter, max_iters } = train;
   // Iterations count from 0 and a phase ends with its last one: see phaseOf.
   const classification = Math.min(cam_iters + 1, max_iters);

@@ -27,16 +27,29 @@ export function multilabelSoftMarginLoss(logits: Tensor, labels: Tensor, positiv
   return logits.binaryCrossEntropyWithLogits(labels, positiveWeight);
 }
 
-/** Cross-entropy over pixels for which `mask` holds, summed, and how many there are. */
-function maskedCrossEntropy(logits: Tensor, label: Tensor, mask: Tensor): { sum: Tensor; count: Tensor } {
+/** Cross-entropy over pixels for which `mask` holds, summed. */
+function maskedCrossEntropy(logits: Tensor, label: Tensor, mask: Tensor): Tensor {
   const ignored = label.maskedFill(mask.logicalNot(), IGNORED);
-  return {
-    sum: logits.crossEntropy(ignored, { ignoreIndex: IGNORED, reduction: 'sum' }),
-    count: mask.sum(),
-  };
+  return logits.crossEntropy(ignored, { ignoreIndex: IGNORED, reduction: 'sum' });
 }
 
 const IGNORED = -100;
+
+/** True where a label is background, and where it is a class. */
+function kindsOf(label: Tensor, ignoreIndex: number): [background: Tensor, foreground: Tensor] {
+  const background = label.eq(0);
+  return [background, label.ne(ignoreIndex).logicalAnd(background.logicalNot())];
+}
+
+/** int64 [2]: background and foreground pixels that getSegLoss() counts. */
+export function labelCounts(label: Tensor, ignoreIndex = 255): Tensor {
+  return Tensor.stack(kindsOf(label, ignoreIndex).map((kind) => kind.sum()));
+}
+
+/** int64 [2]: pairs of one class and of two that getAffLoss() counts. */
+export function pairCounts(label: Tensor): Tensor {
+  return Tensor.stack([label.eq(1).sum(), label.eq(0).sum()]);
+}
 
 export interface SegLoss {
   loss: Tensor;
@@ -55,16 +68,14 @@ export interface SegLoss {
  * @param shared the processes whose batches together are averaged over; counts are then theirs
  */
 export function getSegLoss(logits: Tensor, label: Tensor, ignoreIndex = 255, shared?: SharedBatch): SegLoss {
-  const known = label.ne(ignoreIndex);
-  const isBackground = label.eq(0);
-  const background = maskedCrossEntropy(logits, label, isBackground);
-  const foreground = maskedCrossEntropy(logits, label, known.logicalAnd(isBackground.logicalNot()));
-  const own = Tensor.stack([background.count, foreground.count]);
+  const kinds = kindsOf(label, ignoreIndex);
+  const [background, foreground] = kinds.map((kind) => maskedCrossEntropy(logits, label, kind));
+  const own = Tensor.stack(kinds.map((kind) => kind.sum()));
   const counts = shared ? shared.sum(own) : own;
   const divisors = counts.clamp(1);
   const mean = (sum: Tensor, kind: 0 | 1) => meanOver(sum, divisors.select(0, kind), shared);
   return {
-    loss: mean(background.sum, 0).add(mean(foreground.sum, 1)).mul(0.5),
+    loss: mean(background!, 0).add(mean(foreground!, 1)).mul(0.5),
     counts,
     get background() {
       return read(counts, 0);

@@ -87,10 +87,11 @@ export function noGrad<T>(body: () => T): T {
   }
 }
 
-/**
- * How many tensors JavaScript holds, and their bytes (4 KB and larger): a leak shows here as a number. `hostReads` counts
- * how often values were read (item(), data(), ...), for which a GPU is waited for.
- */
-export function memory(): { liveTensors: number; liveBytes: number; hostReads: number } {
-  return native.memory();
+/** How many tensors JavaScript holds, and their bytes (4 KB and larger). A leak shows here as a number. */
+export function memory(): { liveTensors: number; liveBytes: number } {
+  const { liveTensors, liveBytes } = native.memory();
+  return { liveTensors, liveBytes };
 }
+
+/** How often values were read from tensors (item(), data(), ...) in this thread: for each a GPU is waited for. */
+export const hostReads = (): number => native.memory().hostReads;

@@ -102,7 +102,7 @@ export class TrainLog {
     this.skipped = log?.skipped ?? 0;
     this.empty = { foreground: 0, background: 0, ...log?.empty };
     for (const [name, message] of log?.leftOut ?? []) this.leftOut.set(name, message);
-    const { max_iters, cam_iters, aff_label_switch_iter, samples_per_gpu } = config.train;
+    const { max_iters, cam_iters, aff_label_switch_iter, samples_per_gpu, accumulate } = config.train;
     // Lines of iterations that are about to be done again are dropped.
     if (this.metricsPath) this.#metrics = new MetricsLog(this.metricsPath, done);
     if (this.metricsPath && config.train.tensorboard.enabled) {
@@ -116,7 +116,7 @@ export class TrainLog {
     this.#sessionStart = Date.now();
     this.info(
       `Training ${config.backbone.config} on ${training.names.length} ${config.dataset.name} images: ${max_iters} iterations of ` +
-        `${samples_per_gpu}, CAM labels after ${cam_iters}, affinity labels after ${aff_label_switch_iter}`,
+        `${accumulate > 1 ? `${accumulate} x ` : ''}${samples_per_gpu}, CAM labels after ${cam_iters}, affinity labels after ${aff_label_switch_iter}`,
     );
     if (!this.metricsPath) return;
     this.#progress = createProgress({

@@ -1,5 +1,6 @@
 import type { Config } from '../config/schema.js';
 import { writeFileAtomic } from '../io/atomic.js';
+import type { Batch } from '../loading/batch.js';
 import { TorchError } from '../native/index.js';
 import { beginIteration, endIteration, span } from '../profile/index.js';
 import { NonFiniteLoss, TeamLost, TrainingStopped } from './faults.js';
@@ -46,14 +47,14 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
       const phase = phaseAt(iteration - 1, config.train);
       team.at(`iteration ${iteration}`);
       beginIteration(phase, { iteration });
-      const batch = await log.dataWait.during(loader.next());
+      const batches = await log.dataWait.during(nextBatches());
       const logged = iteration % log_iters === 0;
       stepping = true;
       const show = logged && team.isLead;
-      const queued = span('step', () => queueStep(model, optimizer, batch, phase, step, show));
+      const queued = span('step', () => queueStep(model, optimizer, batches, phase, step, show));
       stepping = false;
       session.progress.iteration = iteration;
-      await queue.add({ iteration, queued, logged, names: batch.names });
+      await queue.add({ iteration, queued, logged, names: batches.flatMap(({ names }) => names) });
       await breathe();
       endIteration();
     }
@@ -86,4 +87,9 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
   await session.ddp?.dispose();
   session.dispose();
   return summary;
+  async function nextBatches() {
+    const batches: Batch[] = [];
+    while (batches.length < config.train.accumulate) batches.push(await loader.next());
+    return batches;
+  }
 }

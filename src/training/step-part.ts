@@ -1,0 +1,116 @@
+/** A batch of a step: all of it, or one of those that are accumulated. */
+import { affinityLabel } from '../cam/affinity.js';
+import { getDownSize } from '../cam/down-size.js';
+import { type PixelLabels, pixelLabels } from '../cam/pipeline.js';
+import { radiusMask } from '../cam/radius-mask.js';
+import type { Batch } from '../loading/batch.js';
+import {
+  getAffLoss,
+  getSegLoss,
+  labelCounts,
+  multilabelSoftMarginLoss,
+  pairCounts,
+  type SharedBatch,
+} from '../losses/index.js';
+import type { Wanted, WeTr, WeTrOutput } from '../models/wetr.js';
+import { span } from '../profile/index.js';
+import { Tensor } from '../tensor/index.js';
+import { NUMBERS } from './queued-step.js';
+import type { Phase } from './schedule.js';
+import type { StepOptions } from './step.js';
+
+/** What a batch has to learn from, on the device. */
+export interface StepPart {
+  /** [B, 3, H, W], normalised. */
+  images: Tensor;
+  /** [B, C] of 0 and 1. */
+  labels: Tensor;
+  /** After the classification phase. */
+  pixels?: PixelLabels & {
+    /** uint8 [B, N, N] from affinityLabel. */
+    pairs: Tensor;
+  };
+}
+
+/** How the parts of one batch share its pixels and pairs. */
+export interface Shared {
+  seg: SharedBatch | undefined;
+  aff: SharedBatch | undefined;
+}
+
+/** Sends a batch to the device and makes its pixel labels, without gradients. */
+export function prepare(
+  model: WeTr,
+  batch: Batch,
+  phase: Phase,
+  options: StepOptions,
+  show: boolean,
+): StepPart {
+  const { device } = options;
+  const count = batch.names.length;
+  const images = Tensor.from(batch.images, [count, 3, batch.height, batch.width], 'float32', device);
+  const labels = Tensor.from(batch.labels, [count, batch.labels.length / count], 'float32', device);
+  if (phase === 'cls') return { images, labels };
+  const training = model.training;
+  model.train(options.camMode === 'train');
+  try {
+    const input = { images, labels, boxes: batch.boxes, hostLabels: batch.labels };
+    const pixels = pixelLabels(model, input, phase === 'affinity', options, show);
+    const grid = getDownSize([batch.height, batch.width], options.stride);
+    const near = radiusMask(grid, options.radius, device);
+    const pairs = affinityLabel(pixels.affinity, grid, near, options.thresholds.ignoreIndex);
+    return { images, labels, pixels: { ...pixels, pairs } };
+  } finally {
+    model.train(training);
+  }
+}
+
+/** Counts of several parts, in all processes, known before the first of them learns: their losses are then one batch's. */
+export function countTogether(parts: readonly StepPart[], { ddp, thresholds }: StepOptions): Shared {
+  if (!parts[0]!.pixels) return { seg: undefined, aff: undefined };
+  const counts = parts.map(({ pixels }) =>
+    Tensor.stack([labelCounts(pixels!.refined, thresholds.ignoreIndex), pairCounts(pixels!.pairs)]),
+  );
+  const own = Tensor.stack(counts).sum(0);
+  const whole = ddp ? ddp.sum(own) : own;
+  const processes = parts.length * (ddp?.processes ?? 1);
+  const shared = (kind: number): SharedBatch => ({ processes, sum: () => whole.select(0, kind) });
+  return { seg: shared(0), aff: shared(1) };
+}
+
+export interface PartLosses {
+  loss: Tensor;
+  /** Of `NUMBERS`, all but the counts being means of the parts'. */
+  numbers: Tensor[];
+  out: WeTrOutput;
+  /** [B, numClasses, H, W], of the image's size. */
+  logits?: Tensor;
+}
+
+/** Forward pass and losses of the phase. */
+export function learn(
+  model: WeTr,
+  { images, labels, pixels }: StepPart,
+  wanted: Wanted,
+  shared: Shared,
+  options: StepOptions,
+): PartLosses {
+  const { weights, positiveWeights, device, thresholds } = options;
+  const out = span('forward', () => model.forward(images, wanted));
+  return span('losses', () => {
+    const positive = positiveWeights && Tensor.from(positiveWeights, undefined, 'float32', device);
+    const cls = multilabelSoftMarginLoss(out.cls!, labels, positive);
+    const loss = cls.mul(weights.cls);
+    if (!pixels) {
+      const nothing = Tensor.zeros([], 'float32', device);
+      return { loss, numbers: [loss, cls, ...new Array(NUMBERS.length - 2).fill(nothing)], out };
+    }
+    const [, , height, width] = images.shape as [number, number, number, number];
+    const logits = out.seg!.interpolate([height, width]);
+    const seg = getSegLoss(logits, pixels.refined, thresholds.ignoreIndex, shared.seg);
+    const aff = getAffLoss(out.affinity!, pixels.pairs, shared.aff);
+    const whole = loss.add(seg.loss.mul(weights.seg)).add(aff.loss.mul(weights.aff));
+    const counts = [seg.counts, aff.counts].flatMap((two) => [two.select(0, 0), two.select(0, 1)]);
+    return { loss: whole, numbers: [whole, cls, seg.loss, aff.loss, ...counts], out, logits };
+  });
+}
