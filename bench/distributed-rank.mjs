@@ -2,6 +2,7 @@
 // all-reduces by payload, and the share of communication that backward hides. Rank 0 prints JSON.
 import { Ddp, init } from '../dist/distributed/index.js';
 import { scope, setNumThreads, Tensor } from '../dist/tensor/index.js';
+import { median } from './lib/measuring.mjs';
 import * as workloads from './workloads.mjs';
 
 const [rank, size, runs, images] = ['RANK', 'WORLD_SIZE', 'RUNS', 'IMAGES'].map((name) =>
@@ -10,8 +11,6 @@ const [rank, size, runs, images] = ['RANK', 'WORLD_SIZE', 'RUNS', 'IMAGES'].map(
 setNumThreads(1);
 const store = { host: '127.0.0.1', port: Number(process.env.MASTER_PORT) };
 const group = size > 1 ? await init({ backend: 'gloo', store, rank, worldSize: size }) : undefined;
-
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 
 /** Steps with and without communication that are compared. */
 const PAIRS = 15;

@@ -1,11 +1,11 @@
 // npm run bench -- distributed [--json] [--processes N] [--runs N]: what training in several gloo processes gains on
 // this machine, what an all-reduce of a given size takes, and how much of the gradients' way backward hides.
 import { spawn } from 'node:child_process';
-import { cpus, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { freePort } from '../dist/distributed/free-port.js';
 import { formatTable } from '../dist/export/table.js';
+import { machineFacts, print, processFacts, say } from './lib/measuring.mjs';
+import { atLeast, RUNS, readOptions } from './lib/options.mjs';
 
 const HELP = `Usage: npm run bench -- distributed [--json] [--processes N] [--runs N]
 
@@ -13,32 +13,10 @@ Throughput of N gloo processes of one thread each against one process of one thr
 (mit_b1, crop 320, two images a process), all-reduce bandwidth by payload, and the share of communication that is
 hidden behind backward. Example: npm run -s bench -- distributed --json`;
 
-function readOptions() {
-  try {
-    const { values } = parseArgs({
-      args: process.argv.slice(3),
-      options: {
-        help: { type: 'boolean', default: false },
-        json: { type: 'boolean', default: false },
-        processes: { type: 'string', default: '2' },
-        runs: { type: 'string', default: '3' },
-      },
-    });
-    const [processes, runs] = ['processes', 'runs'].map((name) => Number(values[name]));
-    if (!Number.isInteger(processes) || processes < 2) throw new Error('Expected 2 or more for --processes');
-    if (!Number.isInteger(runs) || runs < 1) throw new Error('Expected 1 or more for --runs');
-    return { ...values, processes, runs };
-  } catch (error) {
-    process.stderr.write(`Error: ${error.message}\n${HELP}\n`);
-    process.exit(2);
-  }
-}
-
-const options = readOptions();
-if (options.help) {
-  process.stdout.write(`${HELP}\n`);
-  process.exit(0);
-}
+const options = readOptions('distributed', HELP, {
+  processes: { value: '2', read: atLeast(2) },
+  runs: RUNS('3'),
+});
 
 const worker = fileURLToPath(new URL('distributed-rank.mjs', import.meta.url));
 
@@ -69,9 +47,7 @@ async function run(worldSize) {
   return JSON.parse((await Promise.all(found))[0]);
 }
 
-process.stderr.write(
-  `Measuring with 1 and ${options.processes} processes of one thread; this takes a few minutes\n`,
-);
+say(`Measuring with 1 and ${options.processes} processes of one thread; this takes a few minutes`);
 const one = await run(1);
 const several = await run(options.processes);
 const phases = Object.keys(one.seconds);
@@ -80,17 +56,16 @@ const speedups = Object.fromEntries(
 );
 const result = {
   processes: options.processes,
-  cores: cpus().length,
-  load: loadavg()[0],
+  machine: machineFacts(),
   speedup: speedups.affinity,
   speedups,
   secondsPerIteration: { one: one.seconds, several: several.seconds },
   allreduce: several.allreduce,
   overlap: several.overlap,
   communication: several.communication,
+  ...processFacts(),
 };
-if (options.json) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
-else {
+print(result, options.json, () => {
   const times = phases.map((phase) => [
     phase,
     `${one.seconds[phase].toFixed(2)} s`,
@@ -98,14 +73,14 @@ else {
     `${speedups[phase].toFixed(2)} x`,
   ]);
   const header = ['iteration', '1 process', `${options.processes} processes`, 'speed-up'];
-  process.stdout.write(`${formatTable(times, { header, align: ['left', 'right', 'right', 'right'] })}\n\n`);
   const rows = several.allreduce.map(({ bytes, seconds, gbps }) => [
     `${(bytes / 1e6).toFixed(2)} MB`,
     `${(1000 * seconds).toFixed(1)} ms`,
     `${gbps.toFixed(1)} Gb/s`,
   ]);
-  process.stdout.write(`${formatTable(rows, { header: ['all-reduce', 'time', 'bandwidth'] })}\n\n`);
-  process.stdout.write(
-    `${(100 * result.overlap).toFixed(0)} % of the gradients' way is hidden behind backward\n`,
-  );
-}
+  return [
+    formatTable(times, { header, align: ['left', 'right', 'right', 'right'] }),
+    formatTable(rows, { header: ['all-reduce', 'time', 'bandwidth'] }),
+    `${(100 * result.overlap).toFixed(0)} % of the gradients' way is hidden behind backward`,
+  ].join('\n\n');
+});

@@ -1,117 +1,137 @@
-// npm run bench [-- --json]: seconds of each phase of training, of export and of validation, with the machine's
-// matrix rate from the same run. Sizes: crop 320, batch 4, mit_b1, float32, CPU, every image positive.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { arch, cpus, platform, release, tmpdir, totalmem } from 'node:os';
-import { join } from 'node:path';
+// npm run bench: runs benchmarks, each in a process of its own so that memory and page faults are its own, and compares
+// with an earlier result.
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { formatTable } from '../dist/export/table.js';
-import * as workloads from './workloads.mjs';
+import { compareFigures, machineDifferences } from './lib/compare.mjs';
+import { refuse } from './lib/options.mjs';
 
-// Other subjects have a file each, with options of their own.
-const SUBJECTS = ['overhead', 'metrics', 'crf', 'loader', 'distributed'];
-if (SUBJECTS.includes(process.argv[2])) {
-  await import(`./${process.argv[2]}.mjs`);
-  process.exit();
-}
+/** In the order they run; `takes` are the options below that each understands. */
+const SUBJECTS = {
+  pipeline: { takes: ['threads', 'runs'], usual: true },
+  model: { takes: ['threads', 'runs'], usual: true },
+  loader: { takes: ['runs'], usual: true },
+  overhead: { takes: [], usual: true },
+  profile: { takes: ['threads'] },
+  crf: { takes: ['threads', 'runs'] },
+  metrics: { takes: [] },
+  distributed: { takes: ['runs'] },
+};
+const NAMES = Object.keys(SUBJECTS);
+const USUAL = NAMES.filter((name) => SUBJECTS[name].usual);
 
-const HELP = `Usage: npm run bench -- [--json] [--threads N] [--runs N]
-       npm run bench -- ${SUBJECTS.join('|')} --help
+const HELP = `Usage: npm run bench -- [SUBJECT | all] [--json] [--compare OLD.json] [--threads N] [--runs N]
+       npm run bench -- SUBJECT --help
 
-Seconds of each training phase, of export and of validation (crop 320, batch 4, mit_b1, float32, CPU).
-Example: npm run -s bench -- --json --threads 2 > bench.json`;
+Without a subject: ${USUAL.join(', ')}. All: ${NAMES.join(', ')}.
+--compare prints old, new and ratio of every figure that an earlier --json of the same subjects has.
 
-function readOptions() {
+Examples:
+  npm run -s bench -- --json > before.json
+  npm run -s bench -- --compare before.json
+  npm run -s bench -- pipeline --runs 3`;
+
+/** A subject and its own options go on to its file; what concerns several is read here. */
+function readCommandLine() {
+  const args = process.argv.slice(2);
+  const subject = args[0]?.startsWith('-') ? undefined : args.shift();
+  if (subject !== undefined && subject !== 'all' && !NAMES.includes(subject))
+    refuse(`Expected a subject (${NAMES.join(', ')} or all) but received '${subject}'`, HELP);
+  const one = NAMES.includes(subject) ? subject : undefined;
   try {
-    return parseArgs({
+    const { values, tokens } = parseArgs({
+      args,
+      strict: one === undefined,
+      allowPositionals: one !== undefined,
+      tokens: true,
       options: {
         help: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
-        threads: { type: 'string' },
-        runs: { type: 'string', default: '5' },
+        compare: { type: 'string' },
+        ...(!one && { threads: { type: 'string' }, runs: { type: 'string' } }),
       },
-    }).values;
+    });
+    const compare = tokens.find(({ name }) => name === 'compare');
+    if (compare && typeof values.compare !== 'string') throw new Error('Expected a file for --compare');
+    const mine = compare ? args.toSpliced(compare.index, compare.inlineValue ? 1 : 2) : args;
+    return { ...values, one, args: mine, subjects: one ? [one] : subject === 'all' ? NAMES : USUAL };
   } catch (error) {
-    process.stderr.write(`Error: ${error.message}\n${HELP}\n`);
-    process.exit(2);
+    return refuse(error.message, HELP);
   }
 }
 
-const options = readOptions();
-if (options.help) {
+function readOld(path) {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    return refuse(`Expected the JSON of an earlier run at ${path} but ${error.message}`, HELP);
+  }
+}
+
+/** Runs a subject; gives its result where `capture` asks for it, and otherwise lets it print. */
+function run(name, args, capture) {
+  const file = fileURLToPath(new URL(`${name}.mjs`, import.meta.url));
+  const stdio = ['ignore', capture ? 'pipe' : 'inherit', 'inherit'];
+  const child = spawn(process.execPath, [file, name, ...args], { stdio });
+  let text = '';
+  child.stdout?.setEncoding('utf8').on('data', (data) => {
+    text += data;
+  });
+  return new Promise((resolve) => {
+    // Ctrl-C reaches the subject as well; its end is this one's.
+    child.on('close', (code, signal) => {
+      if (code !== 0) process.exit(code ?? (signal === 'SIGINT' ? 130 : 1));
+      resolve(capture ? JSON.parse(text) : undefined);
+    });
+  });
+}
+
+const { help, json, compare, one, args, subjects, ...shared } = readCommandLine();
+if (help && !one) {
   process.stdout.write(`${HELP}\n`);
   process.exit(0);
 }
-
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
-
-/** Median seconds over the counted runs, after one that warms caches and allocator. */
-async function time(run, runs) {
-  await run();
-  const seconds = [];
-  for (let i = 0; i < runs; i++) {
-    const start = performance.now();
-    await run();
-    seconds.push((performance.now() - start) / 1000);
-  }
-  return median(seconds);
+const old = compare === undefined ? undefined : readOld(compare);
+const capture = (json || old !== undefined) && !help;
+const results = {};
+for (const name of subjects) {
+  const own = one
+    ? args.filter((arg) => arg !== '--json')
+    : SUBJECTS[name].takes.flatMap((option) =>
+        shared[option] === undefined ? [] : [`--${option}`, shared[option]],
+      );
+  if (subjects.length > 1) process.stderr.write(`${name}:\n`);
+  results[name] = await run(name, capture ? [...own, '--json'] : own, capture);
+  if (!capture && subjects.length > 1) process.stdout.write('\n');
 }
+if (!capture) process.exit();
 
-const runs = Number(options.runs);
-const threads = workloads.useThreads(options.threads === undefined ? undefined : Number(options.threads));
-const say = (text) => process.stderr.write(`${text}\n`);
-
-say(`Measuring with ${threads} threads, medians of ${runs} after a warm-up; this takes a minute or two`);
-const matmulGflops = workloads.matmulGflops();
-const phases = {};
-const training = workloads.training();
-for (const phase of ['cls', 'cam', 'affinity']) {
-  phases[phase] = { secondsPerIteration: await time(() => training.step(phase), runs) };
-  say(`  ${phase}: ${phases[phase].secondsPerIteration.toFixed(3)} s`);
-}
-training.dispose();
-const folder = mkdtempSync(join(tmpdir(), 'afa-bench-'));
-const inference = workloads.inference(folder);
-const secondsPerMap = await time(() => inference.exportMap(), runs);
-const secondsPerValidation = await time(() => inference.validateImage(), runs);
-rmSync(folder, { recursive: true });
-
-const result = {
-  machine: {
-    cpu: cpus()[0]?.model ?? 'unknown',
-    cores: cpus().length,
-    memoryGb: Math.round(totalmem() / 2 ** 30),
-    system: `${platform()} ${release()} ${arch()}`,
-    node: process.versions.node,
-    libtorch: workloads.libtorchVersion(),
-  },
-  threads,
-  matmulGflops,
-  phases,
-  export: { secondsPerImage: secondsPerMap },
-  validation: { secondsPerImage: secondsPerValidation },
-  peakRssMb: Math.round(process.resourceUsage().maxRSS / 1024),
+// The pipeline's keys stand at the top, as they always have; the others' under their names.
+const { pipeline, ...others } = results;
+const result = one ? results[one] : { ...pipeline, subjects: others };
+const comparison = old && {
+  differences: machineDifferences(old, result),
+  figures: compareFigures(old, result),
 };
-
-if (options.json) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+if (json)
+  process.stdout.write(`${JSON.stringify(comparison ? { ...result, comparison } : result, null, 2)}\n`);
 else {
-  const seconds = (value) => `${value.toFixed(3)} s`;
-  const share = (gflop, value) => `${Math.round((100 * gflop) / value / matmulGflops)} % of the matrix rate`;
-  const rows = [
-    ['iteration, classification only', seconds(phases.cls.secondsPerIteration), ''],
-    ['iteration, CAM labels', seconds(phases.cam.secondsPerIteration), ''],
-    [
-      'iteration, affinity labels',
-      seconds(phases.affinity.secondsPerIteration),
-      share(workloads.AFFINITY_GFLOP, phases.affinity.secondsPerIteration),
-    ],
-    [
-      'attention map of one image, 3 scales',
-      seconds(secondsPerMap),
-      share(workloads.MAP_GFLOP, secondsPerMap),
-    ],
-    ['validation of one image', seconds(secondsPerValidation), ''],
-    ['matrix product 2048, float32', `${matmulGflops.toFixed(0)} GFLOP/s`, ''],
-    ['peak memory of this process', `${result.peakRssMb} MB`, ''],
-  ];
-  process.stdout.write(`${formatTable(rows, { align: ['left', 'right', 'left'] })}\n`);
+  const { differences, figures } = comparison;
+  if (figures.length === 0)
+    refuse(`Expected figures of ${subjects.join(', ')} in ${compare} but found none`, HELP);
+  const rows = figures.map(({ figure, old, new: now, ratio, verdict }) => [
+    figure,
+    old.toPrecision(4),
+    now.toPrecision(4),
+    ratio === null ? '-' : `${ratio.toFixed(2)} x`,
+    verdict,
+  ]);
+  const header = ['', 'old', 'new', 'new / old', ''];
+  process.stdout.write(
+    `${formatTable(rows, { header, align: ['left', 'right', 'right', 'right', 'left'] })}\n`,
+  );
+  if (differences.length > 0)
+    process.stdout.write(`\nNot the same on both sides:\n  ${differences.join('\n  ')}\n`);
 }

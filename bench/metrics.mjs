@@ -1,9 +1,10 @@
 // npm run bench -- metrics [--json] [--slices N] [--patients N] [--replicates N]: seconds to measure the maps of many
 // slices (224x224; CAM, refined CAM and label map) and to compute all scores with their intervals.
-import { parseArgs } from 'node:util';
 import { formatTable } from '../dist/export/table.js';
 import { hashSeed, Random } from '../dist/loading/random.js';
 import { evaluateCases, measureLabels, measureMap } from '../dist/metrics/index.js';
+import { print, processFacts, say } from './lib/measuring.mjs';
+import { atLeast, readOptions } from './lib/options.mjs';
 
 const HELP = `Usage: npm run bench -- metrics [--json] [--slices N] [--patients N] [--replicates N]
 
@@ -13,40 +14,13 @@ const SIZE = 224;
 const PIXELS = SIZE * SIZE;
 const THRESHOLDS = { cam: '0.30', refined: '0.30' };
 
-function readOptions() {
-  try {
-    const { values } = parseArgs({
-      args: process.argv.slice(2).filter((argument) => argument !== 'metrics'),
-      options: {
-        help: { type: 'boolean', default: false },
-        json: { type: 'boolean', default: false },
-        slices: { type: 'string', default: '12000' },
-        patients: { type: 'string', default: '300' },
-        replicates: { type: 'string', default: '2000' },
-      },
-    });
-    for (const name of ['slices', 'patients', 'replicates']) {
-      const value = Number(values[name]);
-      if (!Number.isInteger(value) || value < 1) {
-        throw new Error(`Expected a positive integer for --${name} but received '${values[name]}'`);
-      }
-      values[name] = value;
-    }
-    return values;
-  } catch (error) {
-    process.stderr.write(`Error: ${error.message}\n${HELP}\n`);
-    process.exit(2);
-  }
-}
-
-const options = readOptions();
-if (options.help) {
-  process.stdout.write(`${HELP}\n`);
-  process.exit(0);
-}
+const options = readOptions('metrics', HELP, {
+  slices: { value: '12000', read: atLeast(1) },
+  patients: { value: '300', read: atLeast(1) },
+  replicates: { value: '2000', read: atLeast(1) },
+});
 const random = new Random(hashSeed(1, 'bench metrics'));
 const uniform = () => random.next();
-const say = (text) => process.stderr.write(`${text}\n`);
 
 /** A bump with texture, as a CAM looks, and a round object near it. */
 function drawSlice(hasObject) {
@@ -114,10 +88,9 @@ const result = {
   measuringMaps: measured.time,
   scoresWithIntervals: scored.time,
   scores: plain.time,
-  peakRssMb: Math.round(process.resourceUsage().maxRSS / 1024),
+  ...processFacts(),
 };
-if (options.json) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
-else {
+print(result, options.json, () => {
   const times = ({ seconds, cpuSeconds }) => [`${seconds.toFixed(2)} s`, `${cpuSeconds.toFixed(2)} s`];
   const rows = [
     ['', 'wall clock', 'processor'],
@@ -126,5 +99,5 @@ else {
     ['all scores with intervals', ...times(result.scoresWithIntervals)],
     ['peak memory of this process', `${result.peakRssMb} MB`, ''],
   ];
-  process.stdout.write(`${formatTable(rows, { align: ['left', 'right', 'right'] })}\n`);
-}
+  return formatTable(rows, { align: ['left', 'right', 'right'] });
+});
