@@ -3,7 +3,6 @@
 #include <ATen/Context.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 
-#include <regex>
 #include <sstream>
 #include <string>
 
@@ -28,36 +27,30 @@ std::string capability(const std::string& number) {
   return number.substr(0, digits - 1) + "." + number.substr(digits - 1);
 }
 
-void append(Napi::Array list, const std::string& text) { list.Set(list.Length(), text); }
-
-// nvcc's flags as the library reports them: -gencode;arch=compute_90,code=sm_90;...
-Napi::Array libraryArchitectures(Napi::Env env) {
+// What native/cuda.cmake says of the library and of native/**/*.cu: "75 90 120+PTX". The library's own words for it,
+// at::show_config(), ask the driver first and throw where there is none.
+Napi::Array capabilities(Napi::Env env, const char* numbers) {
   auto list = Napi::Array::New(env);
-  const auto config = at::detail::getCUDAHooks().showConfig();
-  const std::regex code("code=(sm|compute)_(\\w+)");
-  for (std::sregex_iterator it(config.begin(), config.end(), code), end; it != end; ++it)
-    append(list, capability((*it)[2].str()) + ((*it)[1] == "sm" ? "" : "+PTX"));
+  std::istringstream words(numbers);
+  for (std::string word; words >> word;) list.Set(list.Length(), capability(word));
   return list;
 }
 
-// Of native/**/*.cu; empty where they were left out.
-Napi::Array kernelArchitectures(Napi::Env env) {
-  auto list = Napi::Array::New(env);
-#ifdef AFA_CUDA
-  std::istringstream words(AFA_CUDA_ARCHITECTURES);
-  for (std::string word; words >> word;) append(list, capability(word));
+#ifndef LIBRARY_ARCHITECTURES  // CUDA's headers were missing, and nobody looked
+#define LIBRARY_ARCHITECTURES ""
 #endif
-  return list;
-}
+#ifndef KERNEL_ARCHITECTURES  // left out
+#define KERNEL_ARCHITECTURES ""
+#endif
 
 }  // namespace
 
 Napi::Value cudaBuild(Napi::Env env) {
-  if (!at::hasCUDA()) return env.Null();
+  if (!at::Context::hasCUDART()) return env.Null();
   auto out = Napi::Object::New(env);
   out.Set("version", release(static_cast<int>(at::detail::getCUDAHooks().versionCUDART())));
-  out.Set("libraryArchitectures", libraryArchitectures(env));
-  out.Set("kernelArchitectures", kernelArchitectures(env));
+  out.Set("libraryArchitectures", capabilities(env, LIBRARY_ARCHITECTURES));
+  out.Set("kernelArchitectures", capabilities(env, KERNEL_ARCHITECTURES));
 #ifdef USE_C10D_NCCL
   out.Set("nccl", c10d::getNcclVersion());
 #else

@@ -43,7 +43,7 @@ namespace {
 Napi::Value buildInfo(Napi::Env env) {
   auto info = Napi::Object::New(env);
   info.Set("torchVersion", TORCH_VERSION);
-  info.Set("cudaLibrary", at::hasCUDA());
+  info.Set("cudaLibrary", at::Context::hasCUDART());  // hasCUDA() asks whether a GPU answers
   info.Set("cuda", cudaBuild(env));
   info.Set("mpsLibrary", at::hasMPS());
   info.Set("parallel", at::get_parallel_info());

@@ -77,12 +77,13 @@ export function askedArchitectures(text) {
 
 /** @param {string} root @param {string} library @param {string} [asked] */
 function describe(root, library, asked = '') {
-  const architectures = asked.trim() ? askedArchitectures(asked) : builtArchitectures(library);
+  const built = builtArchitectures(library);
   const runtime = cudaRuntime(library);
   return {
     LIBTORCH_CUDA_VERSION: cudaVersion(root) ?? runtime?.match(/\.so\.([\d.]+)$/)?.[1] ?? '',
     LIBTORCH_CUDART: runtime ?? '',
-    LIBTORCH_CUDA_ARCHITECTURES: architectures.join(';'),
+    LIBTORCH_CUDA_ARCHITECTURES: built.join(';'),
+    KERNEL_CUDA_ARCHITECTURES: (asked.trim() ? askedArchitectures(asked) : built).join(';'),
   };
 }
 
