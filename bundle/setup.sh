@@ -72,7 +72,6 @@ mkdir -p .libtorch
 ln -sfn "$torch" .libtorch/torch
 node scripts/build-native.mjs
 unset LIBTORCH LIBTORCH_USE_PYTORCH
-grep -h -A 3 'CMake Warning' build/configure.log | sed -n 's/^  *\(CUDA: .*\)/Note: \1/p' || true
 node scripts/doctor.mjs || true
 
 if [ -n "$tests" ]; then

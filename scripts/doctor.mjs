@@ -103,18 +103,22 @@ export function examine({ root = packageRoot, env = process.env } = {}) {
   const [npm, npmArgs] = npmCommand();
   const npmVersion = capture(npm, [...npmArgs, '--version']);
   const installs = !search.found && !search.candidates.some((candidate) => candidate.explicit);
+  const packages = nodeDepsFault(root);
   const libtorch = search.found;
   const refused = search.candidates.find((candidate) => candidate.explicit && !candidate.ok);
   /** @type {Check[]} */
   const checks = [
     judge('node', process.versions.node, nodeFault(), 'nvm install 22'),
-    judge(
-      'npm',
-      npmVersion ?? '',
-      npmVersion ? undefined : 'npm does not run',
-      'it comes with Node: https://nodejs.org',
-    ),
-    judge('node packages', 'as in package-lock.json', nodeDepsFault(root), 'npm run setup'),
+    npmVersion
+      ? { name: 'npm', state: 'ok', value: npmVersion }
+      : // The offline bundle comes without it, and with all packages.
+        {
+          name: 'npm',
+          state: packages ? 'fault' : 'warning',
+          value: 'npm does not run',
+          fix: 'it comes with Node: https://nodejs.org',
+        },
+    judge('node packages', 'as in package-lock.json', packages, 'npm run setup'),
     ...toolChecks(addon.state !== 'ok', installs),
     judge(
       'libtorch',

@@ -14,7 +14,7 @@ import { claimGpu } from './distributed/index.js';
 import { summaryTable } from './export/summary-table.js';
 import { writeReport } from './report/report.js';
 import { checkData } from './training/check-data.js';
-import { getDevice } from './training/device.js';
+import { getDevice, whyNotCuda } from './training/device.js';
 import { exportSplit } from './training/export-split.js';
 import { TrainLog } from './training/log.js';
 import { runName, setupLogger } from './training/logging.js';
@@ -54,6 +54,8 @@ await runMain(async () => {
   log.info(
     `Device: ${device}${args.device ? '' : ' (the best there is; --cpu, --cuda or --mps choose one)'}`,
   );
+  const withoutCuda = args.device ? undefined : whyNotCuda(device);
+  if (withoutCuda) log.warn(`this build has CUDA, which is not used: ${withoutCuda}`);
   if (!resume && existsSync(paths.last))
     log.warn(
       `${paths.root} holds an earlier run, whose files are replaced; --resume goes on with it instead`,

@@ -106,6 +106,18 @@ function buildFault(output, log) {
   );
 }
 
+/**
+ * What CMake says about CUDA: the parts that it built, and why others were left out. It wraps warnings at 80 columns.
+ * @param {string} output @returns {string[]}
+ */
+export function cudaNotes(output) {
+  const warnings = [...output.matchAll(/^CMake Warning.*\n((?: {2}\S.*\n)+)/gm)].map(([, text = '']) =>
+    text.replace(/\s+/g, ' ').trim(),
+  );
+  const states = [...output.matchAll(/^-- (CUDA: .*)$/gm)].map(([, text = '']) => text);
+  return [...warnings.filter((text) => text.startsWith('CUDA: ')), ...states];
+}
+
 /** @param {string} root @param {import('./report.mjs').Report} report @returns {Promise<string>} */
 export async function buildAddon(root, report) {
   const search = searchLibtorch({ root });
@@ -142,6 +154,7 @@ export async function buildAddon(root, report) {
       },
     });
     if (code !== 0) throw buildFault(output, log);
+    if (name === 'configure') for (const note of cudaNotes(output)) report.note(note);
   }
   const loadFault = addonLoadFault(root);
   if (loadFault)

@@ -1,5 +1,5 @@
 import { UsageError } from '../config/errors.js';
-import { type Device, deviceAvailable, whyUnavailable } from '../tensor/index.js';
+import { buildInfo, type Device, deviceAvailable, whyUnavailable } from '../tensor/index.js';
 
 /** There, and of an architecture that this build has code for. */
 const usable = (device: Device) => deviceAvailable(device) && !whyUnavailable(device);
@@ -16,4 +16,9 @@ export function getDevice(asked?: Device): Device {
       `Expected device '${asked}' but ${reason}. Or leave the flag out for the best device there is, or use --cpu.`,
     );
   return asked;
+}
+
+/** Why a build with CUDA ends up on another device though none was asked for; undefined for a CPU build. */
+export function whyNotCuda(device: Device): string | undefined {
+  return device !== 'cuda' && buildInfo().cudaLibrary ? whyUnavailable('cuda') : undefined;
 }

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { cudaNotes } from '../../scripts/lib/build-addon.mjs';
 import {
   type BuildInfo,
   type CudaStatus,
@@ -98,6 +99,27 @@ it.each([
   ['12.1', [], false],
 ])('a GPU of compute capability %s runs code for %j: %s', (capability, architectures, runs) => {
   expect(runsOn(capability, architectures)).toBe(runs);
+});
+
+it("CMake's words about CUDA are shown, and nobody else's", () => {
+  const output = `-- The CXX compiler identification is GNU 12.2.0
+CMake Warning at native/cuda.cmake:90 (message):
+  CUDA: without own kernels, libtorch's generic ones compute instead: nvcc
+  13.0 is not found.  Put it on PATH, or set CUDA_HOME or CUDACXX.
+Call Stack (most recent call first):
+  CMakeLists.txt:60 (include)
+
+
+CMake Warning (dev) in CMakeLists.txt:
+  A developer's matter.
+
+-- CUDA: libtorch for 13.0; NCCL from /include
+-- Configuring done
+`;
+  expect(cudaNotes(output)).toEqual([
+    "CUDA: without own kernels, libtorch's generic ones compute instead: nvcc 13.0 is not found. Put it on PATH, or set CUDA_HOME or CUDACXX.",
+    'CUDA: libtorch for 13.0; NCCL from /include',
+  ]);
 });
 
 describe('why CUDA cannot be used', () => {
