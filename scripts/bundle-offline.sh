@@ -17,7 +17,7 @@ Options:
   --out FILE    the archive (default: medical-afa-VERSION-PLATFORM.tar.xz here)
   --node FILE   Node runtime to pack (default: the one on PATH)
   --level N     of xz, 0 to 9 (default: 6); 1 packs five times faster and 10 % larger
-  --list        only print what would be packed
+  --list        only print what would be packed, with sizes in bytes
   --help        this text
 
 Examples:
@@ -98,7 +98,7 @@ cat >"$stage/bundle/bundle.json" <<JSON
 }
 JSON
 if [ -n "$list" ]; then
-  (cd "$work" && find medical-afa -type f | sort)
+  (cd "$work" && find medical-afa -type f -printf '%s %p\n' | sort -k 2)
   exit 0
 fi
 
