@@ -5,6 +5,7 @@ import { TorchError } from '../native/index.js';
 import { beginIteration, endIteration, span } from '../profile/index.js';
 import { NonFiniteLoss, TeamLost, TrainingStopped } from './faults.js';
 import { breathe } from './interrupt.js';
+import { OutOfMemory } from './out-of-memory.js';
 import { phaseAt } from './schedule.js';
 import { type TrainOptions, TrainSession } from './session.js';
 import { stepOptions } from './setup.js';
@@ -65,6 +66,8 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
     const isSound = !stepping && !queue.failed && !(error instanceof NonFiniteLoss);
     const lost = error instanceof TorchError && error.code === 'ERR_DISTRIBUTED';
     if (lost && (stepping || queue.failed)) throw new TeamLost(error, iteration + 1, session.saved);
+    const ranOut = stepping && OutOfMemory.of(error, iteration + 1, config, session.device);
+    if (ranOut) throw ranOut;
     if (!isSound || iteration === session.startedWith) throw error;
     // What they say comes second to the fault, but the schedule must know of steps that were left out.
     await queue.drain().catch(() => {});
