@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { UsageError } from '../config/errors.js';
 import { readSafetensors } from '../io/safetensors.js';
-import { keep, Tensor } from '../tensor/index.js';
+import { type Device, keep, Tensor } from '../tensor/index.js';
 
 /** The JSON beside a model fixture; see the reference notes for each number. */
 export interface FixtureFacts {
@@ -33,6 +33,8 @@ export interface HubFacts {
 
 export interface Fixture {
   file: string;
+  /** Where the tensors are. */
+  device: Device;
   facts: FixtureFacts | HubFacts;
   tensors: Map<string, Tensor>;
 }
@@ -40,7 +42,7 @@ export interface Fixture {
 export const isHub = (facts: FixtureFacts | HubFacts): facts is HubFacts => 'keys' in facts;
 
 /** @throws UsageError when the file, or the JSON beside it, is missing or of another form. */
-export function readFixture(file: string): Fixture {
+export function readFixture(file: string, device: Device = 'cpu'): Fixture {
   const json = file.replace(/\.safetensors$/, '.json');
   let facts: FixtureFacts | HubFacts;
   try {
@@ -53,6 +55,9 @@ export function readFixture(file: string): Fixture {
   if (!('keys' in facts) && !('backbone' in facts && 'num_classes' in facts))
     throw new UsageError(`Expected "backbone" and "num_classes", or "keys", in ${json} but found neither`);
   const tensors = new Map<string, Tensor>();
-  for (const [name, raw] of readSafetensors(file)) tensors.set(name, keep(Tensor.fromRaw(raw)));
-  return { file, facts, tensors };
+  for (const [name, raw] of readSafetensors(file)) {
+    const host = Tensor.fromRaw(raw);
+    tensors.set(name, keep(device === 'cpu' ? host : host.to({ device })));
+  }
+  return { file, device, facts, tensors };
 }

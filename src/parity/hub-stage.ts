@@ -24,6 +24,7 @@ export function runHubStage(fixture: Fixture, compare: Comparison): void {
     const state = model.stateDict();
     for (const [name, tensor] of encoder) state.set(`encoder.${name}`, tensor);
     model.loadStateDict(state, 'converted hub weights');
+    model.to(fixture.device);
     const stages = noGrad(() => model.eval().forwardFeatures(fixture.tensors.get('input')!));
     for (const [i, stage] of stages.entries()) {
       const name = `hidden.${i}`;

@@ -10,7 +10,7 @@ import { getAffLoss, getSegLoss, multilabelSoftMarginLoss } from '../losses/inde
 import { WeTr } from '../models/wetr.js';
 import { PolyWarmupAdamW } from '../optim/poly-warmup-adamw.js';
 import { IMAGE_MEAN, IMAGE_STD } from '../tensor/image-statistics.js';
-import { noGrad, scope, Tensor } from '../tensor/index.js';
+import { type Device, noGrad, scope, Tensor } from '../tensor/index.js';
 import { deterministicState } from './deterministic-weights.js';
 import type { Fixture, FixtureFacts } from './fixture.js';
 import { type Comparison, TOLERANCE } from './report.js';
@@ -29,6 +29,7 @@ const ROUNDING = 1e-8;
 /** One fixture's model and tensors, with what every stage needs of them. */
 export class ModelStages {
   readonly #facts: FixtureFacts;
+  readonly #device: Device;
   readonly #tensors: Map<string, Tensor>;
   readonly #compare: Comparison;
   readonly #model: WeTr;
@@ -36,6 +37,7 @@ export class ModelStages {
 
   constructor(fixture: Fixture, compare: Comparison) {
     this.#facts = fixture.facts as FixtureFacts;
+    this.#device = fixture.device;
     this.#tensors = fixture.tensors;
     this.#compare = compare;
     this.#model = this.#freshModel();
@@ -65,7 +67,7 @@ export class ModelStages {
     const { backbone, num_classes, pooling } = this.#facts;
     const model = new WeTr({ backbone, numClasses: num_classes, pooling, dropPath: 0, headDropout: 0 });
     model.loadStateDict(deterministicState(model.state()), 'deterministic weights');
-    return model.eval();
+    return model.to(this.#device).eval();
   }
 
   #get(name: string): Tensor {
@@ -84,7 +86,8 @@ export class ModelStages {
 
   #normalisation(): void {
     const bytes = this.#get('images_u8').permute(0, 3, 1, 2).to({ dtype: 'float32' });
-    const column = (values: readonly number[]) => Tensor.from([...values], [1, 3, 1, 1]);
+    const column = (values: readonly number[]) =>
+      Tensor.from([...values], [1, 3, 1, 1], 'float32', this.#device);
     this.#floats('input', bytes.sub(column(IMAGE_MEAN)).div(column(IMAGE_STD)));
     if (this.#has('denorm')) this.#floats('denorm', denormalize(this.#get('input')));
   }
@@ -193,7 +196,7 @@ export class ModelStages {
 
   #affinityTarget(label: Tensor): Tensor {
     const grid = this.#affinityGrid();
-    return affinityLabel(label, grid, radiusMask(grid, RADIUS), THRESHOLDS.ignoreIndex);
+    return affinityLabel(label, grid, radiusMask(grid, RADIUS, this.#device), THRESHOLDS.ignoreIndex);
   }
 
   /** The total loss on fixed labels, as the reference's gradients and optimizer steps use it. */

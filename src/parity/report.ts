@@ -23,9 +23,12 @@ export const TOLERANCE = { float: 1e-4, labels: 1e-3, parameterChange: 1e-3 };
 export class Comparison {
   readonly tensors: Record<string, TensorReport> = {};
 
+  /** @param slack factor on every tolerance */
+  constructor(readonly slack = 1) {}
+
   #add(name: string, maxAbs: number, maxRel: number, tolerance: number, note?: string): void {
     // NaN compares false, so it fails.
-    this.tensors[name] = { maxAbs, maxRel, ok: maxRel <= tolerance, ...(note ? { note } : {}) };
+    this.tensors[name] = { maxAbs, maxRel, ok: maxRel <= tolerance * this.slack, ...(note ? { note } : {}) };
   }
 
   /** @param rounding differences up to this size are rounding of what was summed, not of what is left of it */
@@ -47,7 +50,7 @@ export class Comparison {
       scale = Math.max(scale, Math.abs(theirs[i]!));
     }
     const relative = difference === 0 ? 0 : difference / (scale || 1);
-    if (relative <= tolerance || !(difference <= rounding)) {
+    if (relative <= tolerance * this.slack || !(difference <= rounding * this.slack)) {
       this.#add(name, difference, relative, tolerance);
       return;
     }

@@ -1,0 +1,138 @@
+/**
+ * What needs a GPU: every reference fixture, mixed precision, the fused kernels against the CPU path, and that two runs
+ * give the same. `compute-sanitizer npx vitest run test/cuda` looks over the kernels' shoulders.
+ */
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { affinityLabel, propagateCams } from '../../src/cam/affinity.js';
+import { radiusMask } from '../../src/cam/radius-mask.js';
+import { pixelAdaptiveRefine, refineInBoxes } from '../../src/cam/refine.js';
+import type { Batch } from '../../src/loading/batch.js';
+import { getAffLoss } from '../../src/losses/index.js';
+import { type Amp, WeTr } from '../../src/models/wetr.js';
+import { PolyWarmupAdamW } from '../../src/optim/poly-warmup-adamw.js';
+import { runParity } from '../../src/parity/run.js';
+import { type Device, scope, setDeterministic, setupSeed, Tensor } from '../../src/tensor/index.js';
+import { queueStep, type StepOptions, trainStep } from '../../src/training/step.js';
+import { expectClose, numbers } from '../native/support.js';
+import { noGpu, skipped } from './gpu.js';
+
+const fixture = (name: string) =>
+  fileURLToPath(new URL(`../fixtures/model/${name}.safetensors`, import.meta.url));
+const FIXTURES = ['binary_b1_128', 'local_b0_192', 'gap_b2_64', 'nonsquare_b1_fwd', 'hf_mit_b0_96'];
+const BOTH: readonly Device[] = ['cpu', 'cuda'];
+
+const OPTIONS: StepOptions = {
+  scales: [1, 0.5, 1.5],
+  thresholds: { bkgScore: 0.45, highThre: 0.55, lowThre: 0.35, ignoreIndex: 255 },
+  par: { numIter: 10, dilations: [1, 2, 4, 8, 12, 24] },
+  radius: 8,
+  affinitySource: 'refined_aff_label',
+  camMode: 'eval',
+  segDetach: false,
+  weights: { cls: 1, seg: 0.1, aff: 0.1 },
+  device: 'cuda',
+  stride: 16,
+};
+const BATCH: Batch = {
+  names: ['a', 'b', 'c'],
+  images: Float32Array.from({ length: 3 * 3 * 96 * 96 }, (_, i) => Math.sin(i ** 1.2)),
+  height: 96,
+  width: 96,
+  labels: Float32Array.of(1, 0, 1),
+  boxes: Int32Array.of(0, 96, 0, 96, 0, 96, 0, 96, 5, 91, 0, 80),
+};
+
+/** Losses of some steps of one phase from the same weights. */
+function losses(phase: 'cls' | 'cam' | 'affinity', device: Device, amp: Amp, steps = 3): number[] {
+  setupSeed(1);
+  using model = new WeTr({ backbone: 'mit_b0', numClasses: 2, dropPath: 0, headDropout: 0, amp }).to(device);
+  const optimizer = new PolyWarmupAdamW(
+    [{ parameters: [...model.parameters().values()], lr: 1e-4, weightDecay: 0.01 }],
+    { betas: [0.9, 0.999], warmupIter: 0, maxIter: 8, warmupRatio: 1, power: 1 },
+  );
+  const options = { ...OPTIONS, device };
+  const out = Array.from({ length: steps }, () => trainStep(model, optimizer, BATCH, phase, options).loss);
+  optimizer.dispose();
+  return out;
+}
+
+describe.skipIf(noGpu)(`on a GPU${skipped}`, () => {
+  it.each(FIXTURES)('%s agrees within 1e-3 in float32', (name) => {
+    const report = runParity(fixture(name), 'cuda');
+    expect(Object.entries(report.tensors).filter(([, { ok }]) => !ok)).toEqual([]);
+  });
+
+  it.each(['cls', 'cam', 'affinity'] as const)('steps of phase %s follow those of the CPU', (phase) => {
+    const ours = losses(phase, 'cuda', 'none');
+    for (const [i, loss] of losses(phase, 'cpu', 'none').entries())
+      expect(Math.abs(ours[i]! / loss - 1), `step ${i}`).toBeLessThan(1e-2);
+  });
+
+  it('bf16 has the losses of float32 within 2 %', () => {
+    const [first] = losses('affinity', 'cuda', 'bf16', 1);
+    expect(Math.abs(first! / losses('affinity', 'cuda', 'none', 1)[0]! - 1)).toBeLessThan(0.02);
+  });
+
+  it('PAR, whole and in boxes, is the CPU’s', () =>
+    scope(() => {
+      setupSeed(3);
+      const [images, masks] = [Tensor.rand([3, 3, 77, 93]), Tensor.rand([3, 11, 77, 93])];
+      const boxes = Int32Array.of(0, 77, 0, 93, 3, 60, 0, 41, 76, 77, 90, 93);
+      const [whole, inBoxes] = [[], []] as [Tensor[], Tensor[]];
+      for (const device of BOTH) {
+        const [i, m] = [images.to({ device }), masks.to({ device })];
+        whole.push(pixelAdaptiveRefine(i, m, OPTIONS.par));
+        inBoxes.push(refineInBoxes(i, [m], boxes, OPTIONS.par)[0]!);
+      }
+      expectClose(numbers(whole[1]!), numbers(whole[0]!), 1e-4);
+      expectClose(numbers(inBoxes[1]!), numbers(inBoxes[0]!), 1e-4);
+    }));
+
+  it('pair labels, affinity loss with its gradient, and the random walk are the CPU’s', () =>
+    scope(() => {
+      setupSeed(4);
+      const label = Tensor.rand([2, 80, 112]).mul(3).floor().to({ dtype: 'int64' });
+      const [values, cams] = [Tensor.rand([2, 35, 35]), Tensor.rand([2, 9, 5, 7])];
+      const [cpu, gpu] = BOTH.map((device) => {
+        const near = radiusMask([5, 7], 2, device);
+        const affinity = Object.assign(values.to({ device }).clone(), { requiresGrad: true });
+        const pairs = affinityLabel(label.to({ device }), [5, 7], near, 255);
+        const { loss, posCount, negCount } = getAffLoss(affinity, pairs);
+        loss.backward();
+        const labels = Tensor.ones([2, 9], 'float32', device);
+        const walked = propagateCams(cams.to({ device }), affinity.detach(), labels, [0.5, 0.3], 2);
+        return { pairs, loss, counts: [posCount, negCount], gradient: affinity.grad!, walked };
+      });
+      expect(numbers(gpu!.pairs)).toEqual(numbers(cpu!.pairs));
+      expect(gpu!.counts).toEqual(cpu!.counts);
+      expect(gpu!.loss.item()).toBeCloseTo(cpu!.loss.item(), 5);
+      expectClose(numbers(gpu!.gradient), numbers(cpu!.gradient), 1e-7);
+      for (const i of [0, 1]) expectClose(numbers(gpu!.walked[i]!), numbers(cpu!.walked[i]!), 1e-5);
+    }));
+
+  describe('with --deterministic', () => {
+    beforeAll(() => setDeterministic(true));
+    afterAll(() => setDeterministic(false));
+    it.each(['none', 'bf16'] as const)(
+      'two runs of every phase give the same to the last bit (amp %s)',
+      (amp) => {
+        for (const phase of ['cls', 'cam', 'affinity'] as const)
+          expect(losses(phase, 'cuda', amp)).toEqual(losses(phase, 'cuda', amp));
+      },
+    );
+  });
+
+  it('a NaN is left out although the next step was queued before it was known', () => {
+    using model = new WeTr({ backbone: 'mit_b0', numClasses: 2 }).to('cuda');
+    const optimizer = new PolyWarmupAdamW(
+      [{ parameters: [...model.parameters().values()], lr: 1e-4, weightDecay: 0 }],
+      { betas: [0.9, 0.999], warmupIter: 0, maxIter: 8, warmupRatio: 1, power: 1 },
+    );
+    const bad = { ...BATCH, images: BATCH.images.map((v, i) => (i === 5 ? Number.NaN : v)) };
+    const steps = [BATCH, bad, BATCH].map((batch) => queueStep(model, optimizer, batch, 'affinity', OPTIONS));
+    expect(steps.map((step) => step.take().nonFinite)).toEqual([undefined, 'loss', undefined]);
+    expect(optimizer.stepCount).toBe(2);
+    optimizer.dispose();
+  });
+});
