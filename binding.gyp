@@ -1,5 +1,6 @@
 # The second way in, for node-gyp users: `npx node-gyp rebuild`. CMakeLists.txt is the first; both ask
-# scripts/libtorch.mjs where libtorch is, and both make build/Release/medical_afa.node.
+# scripts/libtorch.mjs where libtorch is, and both make build/Release/medical_afa.node. With a CUDA libtorch this one
+# computes on the GPU by libtorch's own kernels alone: native/**/*.cu, NCCL and diagnoses of the driver are CMake's.
 {
   "variables": {
     "torch": "<!(node scripts/libtorch.mjs root)",

@@ -52,7 +52,8 @@ fi
 
 # Which libtorch; a refusal ends here with every place searched and every remedy.
 [ -n "${LIBTORCH:-}" ] || export LIBTORCH_USE_PYTORCH=1
-torch=$(node scripts/libtorch.mjs root) || exit 1
+torch=$(node scripts/libtorch.mjs root) || fail "
+Here, where npm is not needed:  PYTHON=/path/to/python bundle/setup.sh  or  LIBTORCH=/path/to/libtorch bundle/setup.sh"
 cuda=$(node --input-type=module -e '
   import { cudaVersion } from "./scripts/lib/cuda-libtorch.mjs";
   console.log(cudaVersion(process.argv[1]) ?? "");' "$torch")

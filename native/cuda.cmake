@@ -9,23 +9,16 @@ endif()
 target_link_libraries(libtorch INTERFACE torch_cuda c10_cuda)
 
 execute_process(COMMAND node ${CMAKE_CURRENT_SOURCE_DIR}/scripts/lib/cuda-libtorch.mjs ${TORCH_ROOT}
-  OUTPUT_FILE ${CMAKE_CURRENT_BINARY_DIR}/libtorch-cuda.cmake COMMAND_ERROR_IS_FATAL ANY)
+  OUTPUT_FILE ${CMAKE_CURRENT_BINARY_DIR}/libtorch-cuda.cmake ERROR_VARIABLE FAULT RESULT_VARIABLE FAILED)
+if(FAILED)
+  message(FATAL_ERROR "${FAULT}")
+endif()
 include(${CMAKE_CURRENT_BINARY_DIR}/libtorch-cuda.cmake)
 string(REGEX MATCH "^[0-9]+" CUDA_MAJOR "${LIBTORCH_CUDA_VERSION}")
 
-# nvcc: CMake itself looks at CUDACXX and PATH only; clusters keep it beside, and a wheel brings it too.
-if(DEFINED ENV{CUDACXX})
-  set(AFA_NVCC $ENV{CUDACXX})
-else()
-  find_program(AFA_NVCC nvcc HINTS $ENV{CUDA_HOME}/bin $ENV{CUDA_PATH}/bin
-    PATHS /usr/local/cuda/bin ${TORCH_ROOT}/../nvidia/cu${CUDA_MAJOR}/bin)
-endif()
-if(AFA_NVCC)
-  execute_process(COMMAND ${AFA_NVCC} --version OUTPUT_VARIABLE NVCC_BANNER ERROR_QUIET RESULT_VARIABLE NVCC_FAILED)
-  string(REGEX MATCH "release ([0-9]+)[.]([0-9]+)" _ "${NVCC_BANNER}")
-  set(NVCC_MAJOR "${CMAKE_MATCH_1}")
-  set(NVCC_VERSION "${CMAKE_MATCH_1}.${CMAKE_MATCH_2}")
-  execute_process(COMMAND ${AFA_NVCC} --list-gpu-code OUTPUT_VARIABLE NVCC_KNOWS ERROR_QUIET)
+if(NVCC)
+  string(REGEX MATCH "^[0-9]+" NVCC_MAJOR "${NVCC_VERSION}")
+  execute_process(COMMAND ${NVCC} --list-gpu-code OUTPUT_VARIABLE NVCC_KNOWS ERROR_QUIET)
 endif()
 
 # Headers: each in one folder of the wheel's (nvidia/cu13/include, before CUDA 13 one a library), else the toolkit's.
@@ -89,13 +82,13 @@ if(NOT CUDA_SOURCES)
   message(STATUS "CUDA: libtorch for ${LIBTORCH_CUDA_VERSION}; ${NCCL_TEXT}")
   return()
 endif()
-if(NOT AFA_NVCC OR NVCC_FAILED)
+if(NOT NVCC)
   message(WARNING "CUDA: without own kernels, libtorch's generic ones compute instead: nvcc ${LIBTORCH_CUDA_VERSION} "
     "is not found. Put it on PATH, or set CUDA_HOME or CUDACXX.")
   return()
 endif()
 if(NOT NVCC_MAJOR STREQUAL CUDA_MAJOR)
-  message(WARNING "CUDA: without own kernels, libtorch's generic ones compute instead: ${AFA_NVCC} is CUDA ${NVCC_VERSION} "
+  message(WARNING "CUDA: without own kernels, libtorch's generic ones compute instead: ${NVCC} is CUDA ${NVCC_VERSION} "
     "and libtorch is built for ${LIBTORCH_CUDA_VERSION}. Set CUDACXX to an nvcc ${CUDA_MAJOR}.x.")
   return()
 endif()
@@ -114,7 +107,12 @@ if(NOT KERNEL_ARCHITECTURES)
     "(asked or of libtorch: ${KERNEL_CUDA_ARCHITECTURES}). Set TORCH_CUDA_ARCH_LIST, e.g. to \"8.0 9.0\".")
 endif()
 
-set(CMAKE_CUDA_COMPILER ${AFA_NVCC})
+set(CMAKE_CUDA_COMPILER ${NVCC})
+# The nvcc of PyPI looks for its libraries in lib64, which its wheels call lib: CMake's test program would not link.
+get_filename_component(NVCC_FOLDER ${NVCC} DIRECTORY)
+if(EXISTS ${NVCC_FOLDER}/../lib/libcudadevrt.a AND NOT EXISTS ${NVCC_FOLDER}/../lib64)
+  string(APPEND CMAKE_CUDA_FLAGS " -L${NVCC_FOLDER}/../lib")
+endif()
 set(CMAKE_CUDA_ARCHITECTURES ${KERNEL_ARCHITECTURES})
 enable_language(CUDA)
 target_sources(medical_afa PRIVATE ${CUDA_SOURCES})

@@ -128,12 +128,16 @@ PY
 
 # One that belongs to this CUDA's generation, else that of PyPI: what runs is the same.
 find_nvcc() {
-  local cuda major
-  cuda=$(node "$root/scripts/lib/cuda-libtorch.mjs" "$(site)/torch" | sed -n 's/^set(LIBTORCH_CUDA_VERSION "\(.*\)")/\1/p')
-  major=${cuda%%.*}
-  if ! "${CUDACXX:-nvcc}" --version 2>/dev/null | grep -q "release $major\."; then
+  local facts=$folder/logs/libtorch-cuda.txt
+  fact() { sed -n "s/^set($1 \"\(.*\)\")/\1/p" "$facts"; }
+  node "$root/scripts/lib/cuda-libtorch.mjs" "$(site)/torch" | tee "$facts"
+  local cuda
+  cuda=$(fact LIBTORCH_CUDA_VERSION)
+  if [ "$(fact NVCC_VERSION | cut -d . -f 1)" != "${cuda%%.*}" ]; then
     "$venv/bin/python" -m pip install --no-cache-dir --no-input "cuda-toolkit[nvcc,cccl,crt]==$cuda.*"
+    node "$root/scripts/lib/cuda-libtorch.mjs" "$(site)/torch" | tee "$facts"
   fi
+  echo "SAY $(fact NVCC) $(fact NVCC_VERSION)"
 }
 
 configure() {

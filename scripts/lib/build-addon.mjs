@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { explainSearch, searchLibtorch } from '../libtorch.mjs';
+import { findNvcc } from './cuda-libtorch.mjs';
 import { lastLines, run, SetupError } from './run.mjs';
 import { hashInputs, readStamp, writeStamp } from './stamp.mjs';
 import { BUILD_TOOLS, checkTools, toolFault } from './tools.mjs';
@@ -38,7 +39,7 @@ export function addonStamp(root, libtorch) {
     // What else decides about native/**/*.cu.
     ...(libtorch.flavour === 'cuda' && {
       architectures: process.env.TORCH_CUDA_ARCH_LIST ?? '',
-      nvcc: process.env.CUDACXX ?? '',
+      nvcc: findNvcc(libtorch.path),
     }),
   };
   return { hash: hashInputs(root, ['CMakeLists.txt', 'native'], facts), ...facts };
@@ -92,11 +93,26 @@ export function parallelJobs() {
   return Math.max(1, Math.min(cpus().length, Math.floor(totalmem() / (GB_PER_JOB * 1e9))));
 }
 
+/** CMake's messages of a kind, which it wraps at 80 columns, each on one line. @param {string} output @param {'Warning' | 'Error'} kind */
+function cmakeMessages(output, kind) {
+  return [...output.matchAll(/^CMake (\w+).*\n((?:\n*^ {2}\S.*\n)+)/gm)]
+    .filter(([, which]) => which === kind)
+    .map(([, , text = '']) => text.replace(/\s+/g, ' ').trim());
+}
+
+/**
+ * What CMake says about CUDA: the parts that it built, and why others were left out.
+ * @param {string} output @returns {string[]}
+ */
+export function cudaNotes(output) {
+  const states = [...output.matchAll(/^-- (CUDA: .*)$/gm)].map(([, text = '']) => text);
+  return [...cmakeMessages(output, 'Warning').filter((text) => text.startsWith('CUDA: ')), ...states];
+}
+
 /** @param {string} output @param {string} log */
 function buildFault(output, log) {
-  const errors = output
-    .split('\n')
-    .filter((line) => /\b(fatal )?error\b[: ]|CMake Error|undefined reference/i.test(line));
+  const lines = output.split('\n').filter((line) => /\b(fatal )?error\b[: ]|undefined reference/i.test(line));
+  const errors = [...cmakeMessages(output, 'Error').map((text) => text.slice(0, 600)), ...lines];
   const shown = lastLines(errors.length > 0 ? errors.slice(0, 8).join('\n') : output, 12);
   const memory = /Killed|cannot allocate memory|internal compiler error/i.test(output)
     ? '\nThe compiler ran out of memory; with one job at a time it needs 1.5 GB:  CMAKE_BUILD_PARALLEL_LEVEL=1 npm run setup'
@@ -104,18 +120,6 @@ function buildFault(output, log) {
   return new SetupError(
     `The addon could not be built:\n${shown}${memory}\nThe whole log is in ${log}; \`npm run doctor\` shows the versions in use.`,
   );
-}
-
-/**
- * What CMake says about CUDA: the parts that it built, and why others were left out. It wraps warnings at 80 columns.
- * @param {string} output @returns {string[]}
- */
-export function cudaNotes(output) {
-  const warnings = [...output.matchAll(/^CMake Warning.*\n((?: {2}\S.*\n)+)/gm)].map(([, text = '']) =>
-    text.replace(/\s+/g, ' ').trim(),
-  );
-  const states = [...output.matchAll(/^-- (CUDA: .*)$/gm)].map(([, text = '']) => text);
-  return [...warnings.filter((text) => text.startsWith('CUDA: ')), ...states];
 }
 
 /** @param {string} root @param {import('./report.mjs').Report} report @returns {Promise<string>} */

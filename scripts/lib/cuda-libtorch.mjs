@@ -3,8 +3,8 @@
 //   node scripts/lib/cuda-libtorch.mjs ROOT   prints CMake's set() commands
 import { spawnSync } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, readSync, realpathSync } from 'node:fs';
-import { join } from 'node:path';
-import { isMain } from './run.mjs';
+import { delimiter, join } from 'node:path';
+import { capture, isMain } from './run.mjs';
 
 /** @param {string} library @returns {string | undefined} the CUDA runtime that it loads here, as the loader finds it */
 export function cudaRuntime(library) {
@@ -75,12 +75,38 @@ export function askedArchitectures(text) {
   });
 }
 
+/**
+ * The CUDA compiler: $CUDACXX, else the first on PATH, in $CUDA_HOME, $CUDA_PATH or /usr/local/cuda, or of PyPI, that
+ * is of libtorch's CUDA generation; where none is, the first at all.
+ * @param {string} root  libtorch's folder @param {NodeJS.ProcessEnv} [env]
+ * @returns {{ path: string, version: string } | undefined}
+ */
+export function findNvcc(root, env = process.env) {
+  const generation = cudaVersion(root)?.split('.')[0];
+  const folders = [
+    ...(env.PATH ?? '').split(delimiter),
+    ...[env.CUDA_HOME, env.CUDA_PATH, '/usr/local/cuda'].flatMap((home) => (home ? join(home, 'bin') : [])),
+    join(root, `../nvidia/cu${generation}/bin`),
+  ];
+  const places = env.CUDACXX
+    ? [env.CUDACXX]
+    : folders.map((folder) => join(folder, 'nvcc')).filter((path) => existsSync(path));
+  const found = places.flatMap((path) => {
+    const version = capture(path, ['--version'])?.match(/release (\d+\.\d+)/)?.[1];
+    return version ? [{ path, version }] : [];
+  });
+  return found.find(({ version }) => version.split('.')[0] === generation) ?? found[0];
+}
+
 /** @param {string} root @param {string} library @param {string} [asked] */
 function describe(root, library, asked = '') {
+  const nvcc = findNvcc(root);
   const built = builtArchitectures(library);
   const runtime = cudaRuntime(library);
   return {
     LIBTORCH_CUDA_VERSION: cudaVersion(root) ?? runtime?.match(/\.so\.([\d.]+)$/)?.[1] ?? '',
+    NVCC: nvcc?.path ?? '',
+    NVCC_VERSION: nvcc?.version ?? '',
     LIBTORCH_CUDART: runtime ?? '',
     LIBTORCH_CUDA_ARCHITECTURES: built.join(';'),
     KERNEL_CUDA_ARCHITECTURES: (asked.trim() ? askedArchitectures(asked) : built).join(';'),

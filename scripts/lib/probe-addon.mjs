@@ -57,7 +57,7 @@ export function describeCuda({ info, cuda }) {
   const kernels =
     kernelArchitectures.length > 0
       ? `for ${kernelArchitectures.join(', ')}`
-      : 'none (no nvcc when it was built): libtorch’s generic ones compute';
+      : `none (no nvcc ${version.split('.')[0]} when it was built): libtorch’s generic ones compute; put one on PATH, then npm run setup`;
   const gpus = (cuda?.devices ?? []).map(
     ({ name, computeCapability, memoryBytes }, index) =>
       `cuda:${index}: ${name}, compute capability ${computeCapability}, ${(memoryBytes / 1e9).toFixed(0)} GB`,

@@ -1,5 +1,5 @@
 // What is known of a CUDA libtorch without a GPU, and the words for why CUDA cannot be used.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -15,6 +15,7 @@ import {
   askedArchitectures,
   builtArchitectures,
   cudaVersion,
+  findNvcc,
   parseFlags,
 } from '../../scripts/lib/cuda-libtorch.mjs';
 
@@ -67,6 +68,26 @@ describe('a CUDA libtorch', () => {
     write('build-version', '2.13.0+cu126\n');
     expect(cudaVersion(folder)).toBe('12.6');
   });
+});
+
+it('nvcc is the first of the right CUDA generation, or the one asked for', () => {
+  const nvcc = (home: string, version: string) => {
+    mkdirSync(join(folder, home, 'bin'), { recursive: true });
+    const path = join(folder, home, 'bin/nvcc');
+    writeFileSync(path, `#!/bin/sh\necho "Cuda compilation tools, release ${version}, V${version}.1"\n`);
+    chmodSync(path, 0o755);
+    return path;
+  };
+  writeFileSync(join(folder, 'version.py'), "cuda: Optional[str] = '12.6'\n");
+  const [old, right, other] = [nvcc('old', '11.8'), nvcc('right', '12.4'), nvcc('other', '99.0')];
+  const PATH = `${join(folder, 'old/bin')}:${process.env.PATH}`;
+  expect(findNvcc(folder, { PATH, CUDA_HOME: join(folder, 'right') })).toEqual({
+    path: right,
+    version: '12.4',
+  });
+  expect(findNvcc(folder, { PATH: join(folder, 'old/bin') })?.path).toBe(old);
+  expect(findNvcc(folder, { PATH, CUDACXX: other })).toEqual({ path: other, version: '99.0' });
+  expect(findNvcc(folder, { PATH, CUDACXX: join(folder, 'none') })).toBeUndefined();
 });
 
 describe('TORCH_CUDA_ARCH_LIST', () => {

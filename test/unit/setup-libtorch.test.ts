@@ -81,6 +81,7 @@ describe('one folder', () => {
     ['2.10.9', false],
     ['2.11.0', true],
     ['2.14.3', true],
+    ['2.14.0a0+0123abc.nv26.10', true], // NVIDIA's images
     ['2.15.0', false],
     ['1.13.1', false],
     ['3.12.0', false],
