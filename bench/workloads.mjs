@@ -99,6 +99,7 @@ function oneImage() {
     length: 1,
     next: async () => batches.pop(),
     close: async () => {},
+    skipped: 0,
     position: () => ({ epoch: 0, cursor: 0 }),
     rewind() {
       batches = [again];

@@ -18,11 +18,17 @@ await runMain(async () => {
     log,
     checkpoint: args.checkpoint ?? paths.best,
     outputDir: args.output_dir,
+    overwrite: args.overwrite,
     team,
   });
   if (!report) return 130;
   if (!team.isLead) return 0;
-  log.info('%s', `Wrote ${report.images} predictions to ${report.outputDir}, scores to ${paths.evaluation}`);
+  const { images, reused, outputDir } = report;
+  const before = reused > 0 ? `; ${reused} predictions were there already (--overwrite redoes them)` : '';
+  log.info(
+    '%s',
+    `Wrote ${images - reused} predictions to ${outputDir}, scores to ${paths.evaluation}${before}`,
+  );
   if (args.json) process.stdout.write(`${JSON.stringify(report)}\n`);
   else if (report.masks === 0) process.stdout.write(`No scores: ${Object.values(report.reasons)[0]}.\n`);
   else process.stdout.write(`${scoreTable(report.scores, report.classes)}\n`);

@@ -11,6 +11,8 @@ export interface EvaluateArguments extends TeamArguments, ComputeArguments {
   config: ConfigRequest;
   checkpoint?: string;
   output_dir?: string;
+  /** Predict again what is there already. */
+  overwrite: boolean;
   device?: shared.DeviceName;
   /** One JSON document on standard output instead of the table. */
   json: boolean;
@@ -31,6 +33,7 @@ export const EVALUATE_CONFIG_OPTIONS: readonly shared.ConfigOption[] = [
   { flags: '--cam', key: 'test.cam', reads: 'switch', help: 'score class activation maps too' },
   shared.AMP_OPTION,
   shared.DETERMINISTIC_OPTION,
+  { flags: '--batch_size <n>', key: 'val.batch_size', reads: 'number', help: 'images of one size in a pass' },
   { flags: '--pooling <gmp|gap>', key: 'backbone.pooling', reads: 'text', help: 'as it was trained' },
   { flags: '--work_dir <folder>', key: 'work_dir.dir', reads: 'text', help: 'where the checkpoints lie' },
 ];
@@ -53,6 +56,7 @@ export function evaluateCommand(): Command {
     .option('--no-flip', 'images as they are only')
     .option('--checkpoint <file>', 'weights (default: best.pth of the work directory)')
     .option('--output_dir <folder>', 'predictions, {name}.png (default: {work_dir}/predictions)')
+    .option('--overwrite', 'predict again what is there already, from the same weights and settings')
     .option('--json', 'one JSON document on standard output, nothing else')
     .addOption(
       shared.choiceOption(
@@ -72,8 +76,9 @@ interface ParsedOptions
 /** @throws {UsageError | CommanderError} for arguments that cannot be right; `runMain` words both. */
 export function readEvaluateArguments(argv: readonly string[]): EvaluateArguments {
   const options = parseArguments<ParsedOptions>(evaluateCommand(), argv);
-  const { checkpoint, output_dir, device, json = false, verbose = false } = options;
+  const { checkpoint, output_dir, device } = options;
+  const { overwrite = false, json = false, verbose = false } = options;
   const config = shared.configRequest(options, EVALUATE_CONFIG_OPTIONS);
   const shares = { ...teamArguments(options), ...computeArguments(options) };
-  return { config, ...shares, checkpoint, output_dir, device, json, verbose };
+  return { config, ...shares, checkpoint, output_dir, overwrite, device, json, verbose };
 }

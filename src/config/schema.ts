@@ -108,7 +108,7 @@ const dataset = {
     .describe('At a file that is missing or damaged: stop, or go on without the sample and say so.'),
   cache_bytes: int(0)
     .default(512 * 2 ** 20)
-    .describe('Most memory that decoded slices may stay in.'),
+    .describe('Most memory that decoded slices stay in, for all loader threads of a process together.'),
 };
 
 const work_dir = {

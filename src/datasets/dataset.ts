@@ -37,6 +37,8 @@ export interface Dataset {
   readonly spacings?: readonly (PixelSpacing | undefined)[];
   /** The file of sample `index`, where it has one of its own. */
   imagePath?(index: number): string;
+  /** The file of its mask, where it has one. */
+  maskPath?(index: number): string | undefined;
   readImage(index: number): PixelImage | Promise<PixelImage>;
   /**
    * Ground truth of sample `index`, where there is one.

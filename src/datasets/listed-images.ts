@@ -99,11 +99,15 @@ export class ListedImagesDataset implements Dataset {
     return readImageFile(this.imagePath(index));
   }
 
-  readMask(index: number, image: PixelImage): Mask | undefined {
-    const { masksDir, ignoreIndex } = this.#options;
+  maskPath(index: number): string | undefined {
     const file = this.#masks.get(this.#name(index));
-    if (file === undefined) return undefined;
-    const path = join(masksDir, file);
+    return file === undefined ? undefined : join(this.#options.masksDir, file);
+  }
+
+  readMask(index: number, image: PixelImage): Mask | undefined {
+    const { ignoreIndex } = this.#options;
+    const path = this.maskPath(index);
+    if (path === undefined) return undefined;
     const mask = checkedMask(readMaskPng(path), this.numClasses, ignoreIndex, path);
     requireSameSize(mask, path, image, this.imagePath(index));
     return mask;

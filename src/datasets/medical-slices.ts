@@ -109,12 +109,16 @@ export class MedicalSliceDataset implements Dataset {
     return join(this.rootDir, this.#name(index) + EXTENSION);
   }
 
-  readMask(index: number, image: PixelImage): Mask | undefined {
+  maskPath(index: number): string | undefined {
     const file = this.#name(index) + EXTENSION;
-    if (!this.#masks.has(file)) return undefined;
-    const path = join(this.#masksDir, file);
+    return this.#masks.has(file) ? join(this.#masksDir, file) : undefined;
+  }
+
+  readMask(index: number, image: PixelImage): Mask | undefined {
+    const path = this.maskPath(index);
+    if (path === undefined) return undefined;
     const mask = readMaskFile(path, this.numClasses, this.#ignoreIndex);
-    requireSameSize(mask, path, image, join(this.rootDir, file));
+    requireSameSize(mask, path, image, this.imagePath(index));
     return mask;
   }
 

@@ -2,13 +2,15 @@ import { join } from 'node:path';
 import { requireSize } from '../cam/image-size.js';
 import { Team } from '../distributed/index.js';
 import { toRgbBytes } from '../export/attention-maps.js';
+import { BackgroundWrites } from '../export/background-writes.js';
 import { writeLabelPngAsync } from '../io/label-png.js';
 import { VOC_PALETTE } from '../io/voc-palette.js';
 import type { Batch } from '../loading/batch.js';
 import type { EvalLoader } from '../loading/loader.js';
 import type { WeTr } from '../models/wetr.js';
-import { beginIteration, endIteration, span } from '../profile/index.js';
+import { beginIteration, endIteration } from '../profile/index.js';
 import { type Device, noGrad, scope, Tensor } from '../tensor/index.js';
+import type { FinishedPredictions, ImageScores } from './finished-predictions.js';
 import { LabelScoreAccumulator, type LabelScores } from './label-scores.js';
 import { type MapOptions, mapLabels } from './map-labels.js';
 import { inputSize, multiScaleSeg, type SegOptions } from './multi-scale-seg.js';
@@ -29,10 +31,12 @@ export interface EvaluateOptions extends SegOptions {
   maps?: MapOptions;
   /** Where predictions go, as {name}.png. It exists. */
   outputDir: string;
+  /** What earlier runs have done, which the loader leaves out; gets what this one does. Absent: everything is done. */
+  finished?: FinishedPredictions;
   /** The processes that share the images: all get the scores of all. Default: this one alone. */
   team?: Team;
   onProgress?: (done: number, total: number) => void;
-  /** Asked between images. */
+  /** Asked between batches. */
   stopWhen?: () => boolean;
 }
 
@@ -42,6 +46,8 @@ export interface Evaluation {
   images: number;
   /** Images with a mask: those that were scored. */
   masks: number;
+  /** Images that earlier runs had predicted. */
+  reused: number;
   /** Which label maps were written: the most refined ones. */
   predictions: LabelKind;
   /** The kinds that were asked for; null where there are no masks. */
@@ -64,8 +70,8 @@ function kindsOf({ scales, flip, crf, maps }: EvaluateOptions): LabelKind[] {
 
 const bytes = (labels: Tensor): Uint8Array => labels.to({ dtype: 'uint8' }).data() as Uint8Array;
 
-/** Label maps of one image, [H * W] each; of CAMs only where a mask will be compared with them. */
-function labelImage(
+/** Label maps of a batch, [B * H * W] each; of CAMs only where a mask will be compared with them. */
+function labelBatch(
   model: WeTr,
   batch: Batch,
   kinds: readonly LabelKind[],
@@ -74,35 +80,70 @@ function labelImage(
   const { device, scales, longSide, crf, maps } = options;
   const size = [batch.height, batch.width] as const;
   requireSize(batch.names[0]!, inputSize(size, longSide), scales, model.options.stride, 'test.scales');
-  const image = Tensor.from(batch.images, [1, 3, ...size]).to({ device });
-  const { single, multi } = multiScaleSeg(model, image, options);
+  const images = Tensor.from(batch.images, [batch.names.length, 3, ...size]).to({ device });
+  const { single, multi } = multiScaleSeg(model, images, options);
   const atSize = (logits: Tensor) => logits.interpolate(size);
   const out: Labels = { raw: bytes(atSize(single).argmax(1)) };
   if (kinds.includes('multiScale')) out.multiScale = bytes(atSize(multi).argmax(1));
   if (crf) {
-    const probabilities = atSize(multi).softmax(1).select(0, 0).to({ device: 'cpu' });
-    out.crf = bytes(crf(toRgbBytes(batch.images, size[0] * size[1]), probabilities).argmax(0));
+    const probabilities = atSize(multi).softmax(1).to({ device: 'cpu' });
+    out.crf = refined(batch, (rgb, image) => crf(rgb, probabilities.select(0, image)));
   }
-  if (maps && batch.masks?.[0]) Object.assign(out, labelMaps(model, batch, image, maps));
+  if (maps && batch.masks?.some((mask) => mask)) Object.assign(out, labelMaps(model, batch, images, maps));
   return out;
 }
 
-function labelMaps(model: WeTr, batch: Batch, image: Tensor, maps: MapOptions): Labels {
+/** Post-processing works on one image after the other. */
+function refined(batch: Batch, refine: (rgb: Uint8Array, image: number) => Tensor): Uint8Array {
+  const pixels = batch.height * batch.width;
+  const out = new Uint8Array(batch.names.length * pixels);
+  for (let i = 0; i < batch.names.length; i++) {
+    const rgb = toRgbBytes(batch.images.subarray(3 * i * pixels, 3 * (i + 1) * pixels), pixels);
+    out.set(bytes(refine(rgb, i).argmax(0)), i * pixels);
+  }
+  return out;
+}
+
+function labelMaps(model: WeTr, batch: Batch, images: Tensor, maps: MapOptions): Labels {
+  const count = batch.names.length;
   if (!batch.labels.includes(1)) {
     // No class, no map: all is background.
-    const background = new Uint8Array(batch.height * batch.width);
+    const background = new Uint8Array(count * batch.height * batch.width);
     return { cam: background, ...(maps.propagation && { affinity: background }) };
   }
   requireSize(batch.names[0]!, [batch.height, batch.width], maps.scales, model.options.stride);
-  const { affinity } = model.forward(image, { affinity: maps.propagation !== undefined });
-  const labels = Tensor.from(batch.labels, [1, batch.labels.length]).to({ device: image.device });
-  const { camLabels, affLabels } = mapLabels(model, image, labels, affinity, maps);
+  const { affinity } = model.forward(images, { affinity: maps.propagation !== undefined });
+  const labels = Tensor.from(batch.labels, [count, batch.labels.length / count]).to({
+    device: images.device,
+  });
+  const { camLabels, affLabels } = mapLabels(model, images, labels, affinity, maps);
   return { cam: bytes(camLabels), ...(affLabels && { affinity: bytes(affLabels) }) };
 }
 
+/** What one image adds to the scores of each kind; null without a mask. */
+function imageScores(
+  { masks, labels, names }: Batch,
+  image: number,
+  labelOf: (kind: LabelKind) => Uint8Array,
+  kinds: readonly LabelKind[],
+  numClasses: number,
+): ImageScores {
+  const mask = masks?.[image];
+  if (!mask) return null;
+  const classes = labels.length / names.length;
+  const present = labels.subarray(image * classes, (image + 1) * classes);
+  return Object.fromEntries(
+    kinds.map((kind) => {
+      const scores = new LabelScoreAccumulator(numClasses);
+      scores.add(mask.data, labelOf(kind), present);
+      return [kind, scores.state()];
+    }),
+  );
+}
+
 /**
- * Predicts every image of a loader, one image a batch, writes the most refined label maps and scores all kinds where
- * there are masks. Files are written while the next image is computed; memory does not grow with the images.
+ * Predicts every image of a loader, writes the most refined label maps and scores all kinds where there are masks.
+ * Files are written while the next images are computed; memory does not grow with their number.
  * @returns undefined when `stopWhen` ended it early, on any process of the team; predictions so far are written
  */
 export async function evaluateImages(
@@ -111,43 +152,54 @@ export async function evaluateImages(
   options: EvaluateOptions,
 ): Promise<Evaluation | undefined> {
   const kinds = kindsOf(options);
-  const { team = new Team() } = options;
+  const { team = new Team(), finished } = options;
   const { numClasses } = loader.dataset;
   const accumulators = new Map(kinds.map((kind) => [kind, new LabelScoreAccumulator(numClasses)]));
   const predictions = kinds.findLast((kind) => kind !== 'cam' && kind !== 'affinity')!;
   const training = model.training;
   let [images, masks] = [0, 0];
+  const count = (scores: ImageScores) => {
+    images += 1;
+    if (!scores) return;
+    masks += 1;
+    for (const [kind, accumulator] of accumulators) accumulator.absorb(scores[kind]!);
+  };
+  for (const scores of finished?.scores() ?? []) count(scores);
+  const reused = images;
   let stopped = false;
-  let writing: Promise<unknown> = Promise.resolve();
+  const writes = new BackgroundWrites();
   model.eval();
   beginIteration('evaluation');
   try {
     for (let batch = await loader.next(); batch; batch = await loader.next()) {
       const current = batch;
-      const labels = noGrad(() => scope(() => labelImage(model, current, kinds, options)));
-      await span('wait for files', () => writing);
-      const path = join(options.outputDir, `${batch.names[0]}.png`);
-      writing = writeLabelPngAsync(path, labels[predictions]!, batch.height, batch.width, VOC_PALETTE);
-      writing.catch(() => {});
-      images += 1;
-      const mask = batch.masks?.[0];
-      if (mask) {
-        masks += 1;
-        for (const [kind, scores] of accumulators) scores.add(mask.data, labels[kind]!, batch.labels);
+      const labels = noGrad(() => scope(() => labelBatch(model, current, kinds, options)));
+      const { height, width } = batch;
+      for (const [i, name] of batch.names.entries()) {
+        const part = (all: Uint8Array) => all.subarray(i * height * width, (i + 1) * height * width);
+        const prediction = part(labels[predictions]!);
+        const scores = imageScores(current, i, (kind) => part(labels[kind]!), kinds, numClasses);
+        count(scores);
+        await writes.add(prediction.length, async () => {
+          const path = join(options.outputDir, `${name}.png`);
+          await writeLabelPngAsync(path, prediction, height, width, VOC_PALETTE);
+          await finished?.add(name, scores);
+        });
       }
       options.onProgress?.(images, Math.ceil(loader.length / team.size));
       stopped = options.stopWhen?.() ?? false;
       if (stopped) break;
       beginIteration('evaluation');
     }
+    await writes.finish();
   } finally {
     endIteration();
     model.train(training);
-    await writing;
+    await writes.settle();
   }
   if (await team.any(stopped)) return undefined;
   const own = kinds.map((kind) => accumulators.get(kind)!.state());
-  const shares = await team.gather({ images, masks, own });
+  const shares = await team.gather({ images, masks, reused, own });
   const scores = Object.fromEntries(
     kinds.map((kind, k) => {
       const all = new LabelScoreAccumulator(numClasses);
@@ -155,11 +207,12 @@ export async function evaluateImages(
       return [kind, all.result()];
     }),
   );
-  const sum = (key: 'images' | 'masks') => shares.reduce((count, share) => count + share[key], 0);
+  const sum = (key: 'images' | 'masks' | 'reused') => shares.reduce((count, share) => count + share[key], 0);
   return {
     classes: classNames(loader.dataset),
     images: sum('images'),
     masks: sum('masks'),
+    reused: sum('reused'),
     predictions,
     scores,
   };

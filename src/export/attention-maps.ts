@@ -3,13 +3,14 @@ import { join } from 'node:path';
 import { requireSize } from '../cam/image-size.js';
 import { multiScaleCam } from '../cam/multi-scale.js';
 import type { Mask } from '../datasets/sample.js';
-import { type NpyDictValue, PyFloat, writeNpyDict } from '../io/npy-dict.js';
+import { type NpyDictValue, PyFloat, writeNpyDictAsync } from '../io/npy-dict.js';
 import type { Batch } from '../loading/batch.js';
 import type { EvalLoader } from '../loading/loader.js';
 import type { WeTr } from '../models/wetr.js';
-import { beginIteration, endIteration, span } from '../profile/index.js';
+import { beginIteration, endIteration } from '../profile/index.js';
 import { IMAGE_MEAN, IMAGE_STD } from '../tensor/image-statistics.js';
 import { type Device, noGrad, scope, Tensor } from '../tensor/index.js';
+import { BackgroundWrites } from './background-writes.js';
 import type { FinishedMaps, MapFolders } from './finished-maps.js';
 import { overlayCam } from './heatmap.js';
 import { heatmapFileName, writePng } from './png.js';
@@ -21,7 +22,7 @@ import { heatmapFileName, writePng } from './png.js';
 export interface ExportOptions extends MapFolders {
   device: Device;
   scales: readonly number[];
-  /** Maps of earlier runs, to be left alone. Absent: every map is made. */
+  /** Heatmaps of earlier runs: a slice's own, under another score, go when the new one is written. */
   finished?: FinishedMaps;
   /** Gets the strongest class of each pixel, [height * width], before it is stretched, and the mask where there is one. */
   onMap?: (name: string, camRaw: Float32Array, mask: Mask | undefined) => void;
@@ -32,7 +33,7 @@ export interface ExportOptions extends MapFolders {
 
 export interface ExportResult {
   written: number;
-  /** Left alone because they were there already. */
+  /** Left out by the loader because they were there already. */
   skipped: number;
   stopped: boolean;
 }
@@ -72,9 +73,9 @@ export function stretch(map: Float32Array): Float32Array<ArrayBuffer> {
     high = Math.max(high, value);
   }
   const range = high - low;
-  return range > 1e-5
-    ? Float32Array.from(map, (value) => (value - low) / range)
-    : new Float32Array(map.length);
+  const out = new Float32Array(map.length);
+  if (range > 1e-5) for (let i = 0; i < map.length; i++) out[i] = (map[i]! - low) / range;
+  return out;
 }
 
 const array = (tensor: Tensor, image: number): NpyDictValue => {
@@ -113,6 +114,13 @@ function computeMaps(model: WeTr, batch: Batch, options: ExportOptions): Exporte
   });
 }
 
+/** Bytes of a map, and of what its heatmap needs on the way (float sums and colours). */
+function bytesOf({ camRaw, cam, rgb, attention = {} }: ExportedMap): number {
+  const arrays = Object.values(attention).flatMap((value) => (typeof value === 'object' ? [value.data] : []));
+  const held = [camRaw, cam, ...arrays].reduce((sum, array) => sum + array.byteLength, 0);
+  return held + 6 * rgb.byteLength;
+}
+
 async function writeMap(
   map: ExportedMap,
   height: number,
@@ -124,14 +132,14 @@ async function writeMap(
   await writePng(join(options.outputDir, file), heatmap, height, width);
   options.finished?.removeOthers(map.name, file);
   if (options.attnNpyDir && map.attention)
-    await writeNpyDict(join(options.attnNpyDir, `${map.name}.npy`), map.attention);
+    await writeNpyDictAsync(join(options.attnNpyDir, `${map.name}.npy`), map.attention);
   const plane = (data: Float32Array<ArrayBuffer>): NpyDictValue => ({
     dtype: 'float32',
     shape: [height, width],
     data,
   });
   // Last: a later run takes its presence for "done".
-  await writeNpyDict(join(options.camNpyDir, `${map.name}.npy`), {
+  await writeNpyDictAsync(join(options.camNpyDir, `${map.name}.npy`), {
     cam: plane(map.cam),
     cam_raw: plane(map.camRaw),
     pred_score: new PyFloat(map.score),
@@ -141,7 +149,7 @@ async function writeMap(
 
 /**
  * Exports attention maps of every image of a loader: heatmaps, CAM arrays, optionally raw attention. Files are
- * written while the next image is computed; memory does not grow with the number of images.
+ * written while the next images are computed; memory does not grow with their number.
  */
 export async function exportAttentionMaps(
   model: WeTr,
@@ -152,21 +160,19 @@ export async function exportAttentionMaps(
   await Promise.all(folders.map((folder) => mkdir(folder, { recursive: true })));
   const training = model.training;
   model.eval();
-  const result: ExportResult = { written: 0, skipped: 0, stopped: false };
-  let writing: Promise<unknown> = Promise.resolve();
+  const result: ExportResult = { written: 0, skipped: loader.skipped, stopped: false };
+  const writes = new BackgroundWrites();
+  if (result.skipped > 0) options.onProgress?.(result.skipped, loader.length);
   beginIteration('export');
   try {
     for (let batch = await loader.next(); batch; batch = await loader.next()) {
       const current = batch;
-      if (current.names.every((name) => options.finished?.has(name))) result.skipped += current.names.length;
-      else {
-        const maps = noGrad(() => scope(() => computeMaps(model, current, options)));
-        for (const [i, map] of maps.entries()) options.onMap?.(map.name, map.camRaw, current.masks?.[i]);
-        await span('wait for files', () => writing);
-        writing = Promise.all(maps.map((map) => writeMap(map, current.height, current.width, options)));
-        writing.catch(() => {});
-        result.written += maps.length;
+      const maps = noGrad(() => scope(() => computeMaps(model, current, options)));
+      for (const [i, map] of maps.entries()) {
+        options.onMap?.(map.name, map.camRaw, current.masks?.[i]);
+        await writes.add(bytesOf(map), () => writeMap(map, current.height, current.width, options));
       }
+      result.written += maps.length;
       options.onProgress?.(result.written + result.skipped, loader.length);
       if (options.stopWhen?.()) {
         result.stopped = true;
@@ -174,10 +180,11 @@ export async function exportAttentionMaps(
       }
       beginIteration('export');
     }
-    await writing;
+    await writes.finish();
   } finally {
     endIteration();
     model.train(training);
+    await writes.settle();
   }
   return result;
 }

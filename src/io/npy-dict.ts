@@ -3,7 +3,7 @@
  * element is the pickled dict. VOC and COCO label files and exported attention maps have this form.
  */
 import { Parser } from 'pickleparser';
-import { writeFileAtomic } from './atomic.js';
+import { writeFileAtomic, writeFileAtomicAsync } from './atomic.js';
 import { FileFormatError } from './file-error.js';
 import { descrOf, elementBytes, type NpyArray } from './npy.js';
 import { formatNpyHeader, NPY_DTYPES, parseNpyHeader } from './npy-header.js';
@@ -105,6 +105,11 @@ export function encodeNpyDict(
  */
 export function writeNpyDict(path: string, dict: Parameters<typeof encodeNpyDict>[0]): void {
   writeFileAtomic(path, encodeNpyDict(dict));
+}
+
+/** As `writeNpyDict`, without blocking the event loop while it writes: for exports beside other work. */
+export async function writeNpyDictAsync(...[path, dict]: Parameters<typeof writeNpyDict>): Promise<void> {
+  await writeFileAtomicAsync(path, encodeNpyDict(dict));
 }
 
 function describe(value: object): PyReduce | undefined {

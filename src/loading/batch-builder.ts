@@ -3,7 +3,7 @@ import type { DataFault, Dataset, Warn } from '../datasets/dataset.js';
 import { getDataset } from '../datasets/registry.js';
 import type { Mask, PixelImage } from '../datasets/sample.js';
 import type { Batch, BatchTask, BuilderSettings, Built } from './batch.js';
-import { ImageCache } from './image-cache.js';
+import { shared } from './image-cache.js';
 import { writeTrainItem } from './items.js';
 import { hashSeed, Random } from './random.js';
 import { writeNormalizedImage } from './transforms.js';
@@ -33,27 +33,24 @@ const MOST_REPLACEMENTS = 100;
 export class BatchBuilder {
   readonly #settings: BuilderSettings;
   readonly #dataset: Dataset;
-  readonly #cache: ImageCache;
   readonly #skips: boolean;
 
   constructor(settings: BuilderSettings, dataset: Dataset) {
     this.#settings = settings;
     this.#dataset = dataset;
-    this.#cache = new ImageCache(settings.cacheBytes);
     this.#skips = settings.dataset.bad_data === 'skip';
   }
 
   /** One batch in training; in evaluation one for each run of samples of equal size. */
   async build(task: BatchTask): Promise<Built> {
-    const faults: DataFault[] = [];
+    const rest: Omit<Built, 'batches'> = { faults: [], decoded: [] };
     const batches =
-      this.#settings.mode === 'train'
-        ? [await this.#augmented(task, faults)]
-        : await this.#whole(task, faults);
-    return { batches, faults };
+      this.#settings.mode === 'train' ? [await this.#augmented(task, rest)] : await this.#whole(task, rest);
+    return { batches, ...rest };
   }
 
-  async #augmented({ epoch, indices }: BatchTask, faults: DataFault[]): Promise<Batch> {
+  async #augmented(task: BatchTask, { faults, decoded }: Omit<Built, 'batches'>): Promise<Batch> {
+    const { epoch, indices } = task;
     const { seed, dataset } = this.#settings;
     const side = dataset.crop_size;
     const options = {
@@ -62,8 +59,9 @@ export class BatchBuilder {
       intensityJitter: dataset.intensity_jitter,
     };
     // All at once: decoders run on threads of their own, one image ahead of the augmentation.
-    const reads = indices.map((index) => this.#readOrReplace(epoch, index));
-    for (const read of reads) read.catch(() => undefined);
+    const read = (index: number) => this.#read(index, task, decoded);
+    const reads = indices.map((index) => this.#readOrReplace(epoch, index, read));
+    for (const reading of reads) reading.catch(() => undefined);
     const images = new Float32Array(indices.length * 3 * side * side);
     const boxes = new Int32Array(indices.length * 4);
     const used: number[] = [];
@@ -82,11 +80,15 @@ export class BatchBuilder {
    * The image at `index`, or in its place that of another sample, drawn from (seed, epoch, index) alone: the same for any
    * number of workers and after a resume.
    */
-  async #readOrReplace(epoch: number, index: number): Promise<TrainSample> {
+  async #readOrReplace(
+    epoch: number,
+    index: number,
+    read: (index: number) => Promise<PixelImage>,
+  ): Promise<TrainSample> {
     const faults: DataFault[] = [];
     const random = new Random(hashSeed(this.#settings.seed, 'replace', epoch, index));
     for (let tried = index, left = MOST_REPLACEMENTS; ; left--) {
-      const image = await this.#unlessFaulty(tried, faults, () => this.#read(tried));
+      const image = await this.#unlessFaulty(tried, faults, () => read(tried));
       if (image) return { index: tried, image, faults };
       if (left === 0)
         throw new UsageError(
@@ -112,10 +114,10 @@ export class BatchBuilder {
     }
   }
 
-  async #whole({ indices }: BatchTask, faults: DataFault[]): Promise<Batch[]> {
+  async #whole(task: BatchTask, { faults, decoded }: Omit<Built, 'batches'>): Promise<Batch[]> {
     const runs: EvalSample[][] = [];
-    for (const index of indices) {
-      const image = await this.#unlessFaulty(index, faults, () => this.#read(index));
+    for (const index of task.indices) {
+      const image = await this.#unlessFaulty(index, faults, () => this.#read(index, task, decoded));
       if (!image) continue;
       // An image whose mask is at fault still counts where no mask is needed.
       const mask = await this.#unlessFaulty(index, faults, () => this.#dataset.readMask(index, image));
@@ -148,12 +150,18 @@ export class BatchBuilder {
     };
   }
 
-  async #read(index: number): Promise<PixelImage> {
-    const cached = this.#cache.get(index);
-    if (cached) return cached;
+  async #read(
+    index: number,
+    { indices, known, keep }: BatchTask,
+    decoded: Built['decoded'],
+  ): Promise<PixelImage> {
+    const found = known?.[indices.indexOf(index)];
+    if (found) return found;
     const image = await this.#dataset.readImage(index);
-    this.#cache.set(index, image);
-    return image;
+    if (!keep) return image;
+    const kept = shared(image);
+    decoded.push([index, kept]);
+    return kept;
   }
 
   /** Data faults name their file already; whatever else goes wrong gets the sample's name. */

@@ -1,5 +1,5 @@
 import type { DataFault, DatasetConfig } from '../datasets/dataset.js';
-import type { Mask } from '../datasets/sample.js';
+import type { Mask, PixelImage } from '../datasets/sample.js';
 
 /** Samples of equal size, ready for the network. */
 export interface Batch {
@@ -21,6 +21,8 @@ export interface Built {
   batches: Batch[];
   /** Samples, or masks, that were left out of them under `dataset.bad_data: skip`. */
   faults: DataFault[];
+  /** By sample index, where `BatchTask.keep` asks for them: images that were decoded, in memory of all threads. */
+  decoded: [index: number, image: PixelImage][];
 }
 
 /** A place in the stream of samples: after `cursor` samples of epoch `epoch`. Plain data, for checkpoints. */
@@ -34,6 +36,10 @@ export interface BatchTask {
   epoch: number;
   /** Samples of the split, in the order in which they are wanted. */
   indices: number[];
+  /** Images that are decoded already, each at the place of its index. */
+  known?: (PixelImage | undefined)[];
+  /** Give the others back, too. */
+  keep?: boolean;
 }
 
 /** All that a worker needs to build the same batches as any other: plain data, sent to it as it starts. */
@@ -43,8 +49,6 @@ export interface BuilderSettings {
   dataset: DatasetConfig;
   split: string;
   seed: number;
-  /** Most memory for decoded images, bytes; 0 keeps none. */
-  cacheBytes: number;
   /** Modules (file URLs) to load before the dataset is looked up: they define their own. */
   datasetModules: readonly string[];
 }

@@ -26,13 +26,16 @@ export interface EvalLoaderOptions extends LoaderOptions {
   /** This process and how many there are: see `SequentialSampler`. */
   rank?: number;
   worldSize?: number;
+  /** Names of samples that are not wanted: they are not read. Asked once for each of this process's share. */
+  skip?: (name: string) => boolean;
 }
 
 /** Epochs without end of shuffled, augmented batches of `train.samples_per_gpu` of the split `train.split`. */
 export function createTrainLoader(config: Config, options: TrainLoaderOptions = {}): TrainLoader {
   const { startPosition, rank, worldSize } = options;
   const settings = builderSettings(config, 'train', config.train.split, options);
-  const loader = new PrefetchingLoader(settings, config.train.num_workers, options, ({ labels }) => {
+  const resources = { numWorkers: config.train.num_workers, cacheBytes: config.dataset.cache_bytes };
+  const loader = new PrefetchingLoader(settings, resources, options, ({ labels }) => {
     return trainSampler(config, labels, { start: startPosition, rank, worldSize });
   });
   // Its sampler never ends, so `next()` never gives undefined.
@@ -42,9 +45,12 @@ export function createTrainLoader(config: Config, options: TrainLoaderOptions = 
 /** Every image of a split once, in order, whole and normalised, with masks; batches hold one image size each. */
 export function createEvalLoader(config: Config, split: string, options: EvalLoaderOptions = {}): EvalLoader {
   const settings = builderSettings(config, 'eval', split, options);
-  const batchSize = options.batchSize ?? config.val.batch_size;
-  return new PrefetchingLoader(settings, config.train.num_workers, options, ({ names }) => {
-    return new SequentialSampler(names.length, batchSize, options);
+  const { batchSize = config.val.batch_size, rank, worldSize, skip } = options;
+  // Each image is read once: nothing would be found again in a cache.
+  const resources = { numWorkers: config.train.num_workers, cacheBytes: 0 };
+  return new PrefetchingLoader(settings, resources, options, ({ names }) => {
+    const byIndex = skip && ((index: number) => skip(names[index]!));
+    return new SequentialSampler(names.length, batchSize, { rank, worldSize, skip: byIndex });
   });
 }
 
@@ -54,7 +60,5 @@ function builderSettings(
   split: string,
   { datasetModules = loadedModules() }: LoaderOptions,
 ): BuilderSettings {
-  // Evaluation reads each image once: nothing would be found again in a cache.
-  const cacheBytes = mode === 'train' ? dataset.cache_bytes : 0;
-  return { mode, dataset, split, seed: train.seed, cacheBytes, datasetModules };
+  return { mode, dataset, split, seed: train.seed, datasetModules };
 }

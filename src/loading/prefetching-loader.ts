@@ -3,6 +3,7 @@ import type { DataFault, Dataset, Warn } from '../datasets/dataset.js';
 import { span } from '../profile/spans.js';
 import type { Batch, BatchTask, BuilderSettings, Built, Position } from './batch.js';
 import { BatchBuilder, openDataset } from './batch-builder.js';
+import { ImageCache } from './image-cache.js';
 import type { Sampler } from './sampler.js';
 import { WorkerPool } from './worker-pool.js';
 
@@ -53,6 +54,8 @@ export interface EvalLoader {
   readonly dataset: DatasetInfo;
   /** Samples in the split. */
   readonly length: number;
+  /** Samples of this process's share that are left out as asked, without being read. */
+  readonly skipped: number;
   /** After the batches given so far: what a checkpoint keeps. Batches that are only prepared do not count. */
   position(): Position;
   /**
@@ -86,6 +89,8 @@ export class PrefetchingLoader implements EvalLoader {
   readonly #sampler: Sampler;
   readonly #pool: WorkerPool | undefined;
   readonly #build: (task: BatchTask) => Promise<Built>;
+  /** Of all workers: each image is decoded once while there is room for it. */
+  readonly #cache: ImageCache;
   readonly #report: (fault: DataFault) => void;
   readonly #depth: number;
   readonly #pending: Pending[] = [];
@@ -98,14 +103,15 @@ export class PrefetchingLoader implements EvalLoader {
   /** @throws UsageError for faults of the data that names alone show */
   constructor(
     settings: BuilderSettings,
-    configuredWorkers: number,
+    { numWorkers, cacheBytes }: { numWorkers: number; cacheBytes: number },
     options: LoaderOptions,
     samplerOf: (dataset: DatasetInfo) => Sampler,
   ) {
     const { prefetch = 2, onWarning = (message) => process.stderr.write(`Warning: ${message}\n`) } = options;
     const warn = warnOnce(onWarning);
+    this.#cache = new ImageCache(cacheBytes);
     this.#report = onceByName(options.onFault ?? (({ message }) => onWarning(`Left out: ${message}`)));
-    const workers = options.numWorkers ?? Math.min(configuredWorkers, availableParallelism());
+    const workers = options.numWorkers ?? Math.min(numWorkers, availableParallelism());
     const dataset = (workers > 0 && options.opened) || openDataset(settings, warn);
     this.dataset = describeDataset(dataset);
     for (const fault of this.dataset.leftOut) this.#report(fault);
@@ -128,6 +134,10 @@ export class PrefetchingLoader implements EvalLoader {
 
   get length(): number {
     return this.dataset.names.length;
+  }
+
+  get skipped(): number {
+    return this.#sampler.skipped ?? 0;
   }
 
   position(): Position {
@@ -177,11 +187,19 @@ export class PrefetchingLoader implements EvalLoader {
       const start = this.#sampler.position();
       const task = this.#sampler.next();
       if (!task) return;
-      const built = this.#build(task);
+      const built = this.#built(task);
       // Its turn to be reported comes with next(); until then it must not count as unhandled.
       built.catch(() => undefined);
       this.#pending.push({ start, end: this.#sampler.position(), built });
     }
+  }
+
+  /** The task's batches; what is decoded goes from and to the cache. */
+  async #built(task: BatchTask): Promise<Built> {
+    const known = task.indices.map((index) => this.#cache.get(index));
+    const built = await this.#build({ ...task, known, keep: this.#cache.hasRoom });
+    for (const [index, image] of built.decoded) this.#cache.add(index, image);
+    return built;
   }
 
   async #wait<T>(promise: Promise<T>): Promise<T> {

@@ -9,6 +9,8 @@ export interface Sampler {
   position(): Position;
   /** The next batch's samples; undefined at the end, which training has not. */
   next(): BatchTask | undefined;
+  /** Samples left out as the caller asked; training leaves none out. */
+  readonly skipped?: number;
 }
 
 export interface ShuffleOptions {
@@ -80,22 +82,32 @@ export class ShuffleSampler implements Sampler {
   }
 }
 
+/** Which samples of a split one process evaluates. */
+export interface Share {
+  /** This process, of `worldSize`: it takes every `worldSize`-th sample from its rank on. */
+  rank?: number | undefined;
+  worldSize?: number | undefined;
+  /** Samples of the share that are not wanted, by index; asked once for each, before anything is read. */
+  skip?: ((index: number) => boolean) | undefined;
+}
+
 /**
- * Evaluation order: every sample once, first to last. Of several processes each takes every `worldSize`-th sample from
- * its rank on, so that all of them together see each sample once, whatever the length.
+ * Evaluation order: every sample once, first to last. Several processes together see each sample once, whatever the
+ * length.
  */
 export class SequentialSampler implements Sampler {
-  readonly #length: number;
+  /** Samples that were skipped. */
+  readonly skipped: number;
+  readonly #indices: readonly number[];
   readonly #batchSize: number;
-  readonly #rank: number;
-  readonly #worldSize: number;
   #cursor = 0;
 
-  constructor(length: number, batchSize: number, { rank = 0, worldSize = 1 } = {}) {
-    this.#length = Math.ceil((length - rank) / worldSize);
+  constructor(length: number, batchSize: number, { rank = 0, worldSize = 1, skip }: Share = {}) {
+    const share = Math.max(0, Math.ceil((length - rank) / worldSize));
+    const own = Array.from({ length: share }, (_, i) => rank + i * worldSize);
+    this.#indices = skip ? own.filter((index) => !skip(index)) : own;
+    this.skipped = share - this.#indices.length;
     this.#batchSize = batchSize;
-    this.#rank = rank;
-    this.#worldSize = worldSize;
   }
 
   position(): Position {
@@ -104,10 +116,9 @@ export class SequentialSampler implements Sampler {
 
   next(): BatchTask | undefined {
     const from = this.#cursor;
-    if (from >= this.#length) return undefined;
-    this.#cursor = Math.min(this.#length, from + this.#batchSize);
-    const at = (i: number) => this.#rank + (from + i) * this.#worldSize;
-    return { epoch: 0, indices: Array.from({ length: this.#cursor - from }, (_, i) => at(i)) };
+    if (from >= this.#indices.length) return undefined;
+    this.#cursor = Math.min(this.#indices.length, from + this.#batchSize);
+    return { epoch: 0, indices: this.#indices.slice(from, this.#cursor) };
   }
 }
 

@@ -19,10 +19,9 @@ export class WorkerPool {
 
   constructor(settings: BuilderSettings, count: number, warn: Warn) {
     const file = workerFile('./worker.js', import.meta.url);
-    const workerData: BuilderSettings = { ...settings, cacheBytes: Math.floor(settings.cacheBytes / count) };
     this.#workers = Array.from({ length: count }, () => {
       // The command line's own Node flags (test runners', debuggers') are not the worker's.
-      const worker = new Worker(file, { workerData, execArgv: [] });
+      const worker = new Worker(file, { workerData: settings, execArgv: [] });
       worker.unref();
       worker.on('message', (message: WorkerMessage) => this.#receive(message, warn));
       worker.on('error', (error) => this.#fail(error as Error));

@@ -4,13 +4,16 @@ import { denseCrf } from '../cam/dense-crf.js';
 import { UsageError } from '../config/errors.js';
 import type { Config } from '../config/schema.js';
 import { workDirPaths } from '../config/work-dir.js';
+import { getDataset } from '../datasets/registry.js';
 import { Team } from '../distributed/index.js';
 import { type Evaluation, evaluateImages } from '../evaluation/evaluate-images.js';
+import { FinishedPredictions } from '../evaluation/finished-predictions.js';
 import { mapOptions } from '../evaluation/map-labels.js';
 import { writeFileAtomic } from '../io/atomic.js';
-import { createEvalLoader } from '../loading/loader.js';
+import { createEvalLoader, type EvalLoader } from '../loading/loader.js';
 import type { Device } from '../tensor/index.js';
 import { loadWeights } from './checkpoints.js';
+import { predictionFingerprint } from './fingerprint.js';
 import { Interrupt } from './interrupt.js';
 import type { Logger } from './logging.js';
 import { createProgress, type ProgressReporter } from './progress.js';
@@ -27,6 +30,8 @@ export interface EvaluateSplitOptions {
   outputDir?: string | undefined;
   /** The processes that share the images, each writing the predictions of its own. Default: this one alone. */
   team?: Team;
+  /** Do again what an earlier run with the same weights and settings has done. */
+  overwrite?: boolean;
 }
 
 /** What evaluation.json holds. */
@@ -70,6 +75,21 @@ function refuseDataFolders({ dataset, work_dir }: Config, folder: string, flag: 
   }
 }
 
+/** All processes read what there is before one of them tidies it up, and none writes before that. */
+async function openPredictions(
+  config: Config,
+  folder: string,
+  { checkpoint, overwrite: redo, team = new Team() }: EvaluateSplitOptions,
+): Promise<FinishedPredictions> {
+  const madeFrom = await predictionFingerprint(config, checkpoint);
+  const { num_classes: numClasses } = config.dataset;
+  const finished = new FinishedPredictions(folder, madeFrom, { numClasses, redo, rank: team.rank });
+  await team.meet();
+  if (team.isLead) finished.tidy();
+  await team.meet();
+  return finished;
+}
+
 /**
  * Predicts and scores the split `val.split` of a configuration with the settings of its section `test`, writes the
  * predictions and evaluation.json, and says how far it is.
@@ -91,20 +111,25 @@ export async function evaluateSplit(
   team.at('the evaluation');
   const model = buildModel(config, device);
   loadWeights(model, checkpoint);
-  // Images are resized one by one: a batch of them has no common size.
-  const onWarning = (message: string) => log.warn('%s', message);
-  const loader = createEvalLoader(config, val.split, {
-    batchSize: 1,
-    rank: team.rank,
-    worldSize: team.size,
-    onWarning,
-  });
+  // Faults of the data show before anything is written; warnings come from the loader.
+  const opened = getDataset(dataset.name).open(dataset, val.split, () => {});
+  let loader: EvalLoader | undefined;
   const interrupt = new Interrupt(team.isLead ? 'Stopping after this image' : '');
   const startedAt = Date.now();
   let progress: ProgressReporter | undefined;
   try {
     makeWritable(outputDir, options.outputDir && '--output_dir');
     makeWritable(paths.root);
+    const finished = await openPredictions(config, outputDir, options);
+    const index = new Map(opened.names.map((name, i) => [name, i]));
+    const sources = (i: number) => ({ image: opened.imagePath?.(i), mask: opened.maskPath?.(i) });
+    loader = createEvalLoader(config, val.split, {
+      opened,
+      rank: team.rank,
+      worldSize: team.size,
+      skip: (name) => finished.take(name, sources(index.get(name)!)),
+      onWarning: (message) => log.warn('%s', message),
+    });
     log.info('%s', `Evaluating ${checkpoint} on ${loader.length} images (split '${val.split}')`);
     const total = Math.ceil(loader.length / team.size);
     if (team.isLead) progress = createProgress({ label: 'Evaluating', total, logger: log });
@@ -116,6 +141,7 @@ export async function evaluateSplit(
       crf: test.crf ? denseCrf : undefined,
       maps: test.cam ? mapOptions(config) : undefined,
       outputDir,
+      finished,
       team,
       onProgress: (done) => progress?.update(done),
       stopWhen: () => interrupt.asked !== undefined,
@@ -138,7 +164,7 @@ export async function evaluateSplit(
   } finally {
     progress?.stop();
     interrupt.close();
-    await loader.close();
+    await loader?.close();
     model.dispose();
   }
 }

@@ -1,16 +1,15 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { resolve } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { UsageError } from '../config/errors.js';
 import type { Config } from '../config/schema.js';
 import { workDirPaths } from '../config/work-dir.js';
+import { getDataset } from '../datasets/registry.js';
 import { Team } from '../distributed/index.js';
 import { type ExportOptions, type ExportResult, exportAttentionMaps } from '../export/attention-maps.js';
 import { FinishedMaps, type MapFolders } from '../export/finished-maps.js';
-import { createEvalLoader } from '../loading/loader.js';
+import { createEvalLoader, type EvalLoader } from '../loading/loader.js';
 import type { Device } from '../tensor/index.js';
 import { loadWeights } from './checkpoints.js';
+import { mapFingerprint } from './fingerprint.js';
 import { Interrupt } from './interrupt.js';
 import type { Logger } from './logging.js';
 import { createProgress, type ProgressReporter } from './progress.js';
@@ -36,23 +35,6 @@ export interface ExportSplitOptions {
 export interface ExportedSplit extends ExportResult {
   outputDir: string;
   camNpyDir: string;
-}
-
-/** What maps are made from, as text: maps of other weights or settings must not be taken for these. */
-async function fingerprint({ cam, backbone, dataset, train }: Config, checkpoint: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(checkpoint), hash);
-  const { pooling, stride } = backbone;
-  const made = {
-    weights: hash.digest('hex'),
-    scales: cam.scales,
-    pooling,
-    stride,
-    rootDir: dataset.root_dir,
-    // Absent where it is the default: folders of before there was a choice stay valid.
-    ...(train.amp !== 'none' && { amp: train.amp }),
-  };
-  return JSON.stringify(made, null, 2);
 }
 
 /** @throws UsageError when arrays would replace the slices, their masks or each other: all have the same names */
@@ -99,11 +81,10 @@ export async function exportSplit(config: Config, options: ExportSplitOptions): 
   refuseSharedFolders(config, folders);
   const model = buildModel(config, device);
   loadWeights(model, checkpoint);
-  const loader = createEvalLoader(config, config.val.split, {
-    rank: team.rank,
-    worldSize: team.size,
-    onWarning: (message) => log.warn('%s', message),
-  });
+  // Faults of the data show before anything is written; warnings come from the loader.
+  const { split } = config.val;
+  const opened = getDataset(config.dataset.name).open(config.dataset, split, () => {});
+  let loader: EvalLoader | undefined;
   team.at('the export of maps');
   const interrupt = new Interrupt(team.isLead ? 'Stopping after this map' : '');
   let progress: ProgressReporter | undefined;
@@ -111,10 +92,23 @@ export async function exportSplit(config: Config, options: ExportSplitOptions): 
     makeWritable(folders.outputDir, options.outputDir && '--output_dir');
     makeWritable(folders.camNpyDir, options.camNpyDir && '--cam_npy_dir');
     if (attnNpyDir) makeWritable(attnNpyDir, '--attn_npy_dir');
-    const finished = await openMaps(folders, await fingerprint(config, checkpoint), options.overwrite, team);
+    const finished = await openMaps(
+      folders,
+      await mapFingerprint(config, checkpoint),
+      options.overwrite,
+      team,
+    );
+    loader = createEvalLoader(config, split, {
+      opened,
+      rank: team.rank,
+      worldSize: team.size,
+      // Neither read nor decoded: a second run over 60,000 finished slices takes seconds.
+      skip: (name) => finished.has(name),
+      onWarning: (message) => log.warn('%s', message),
+    });
     log.info(
       '%s',
-      `Exporting attention maps of ${loader.length} images (split '${config.val.split}') from ${checkpoint}`,
+      `Exporting attention maps of ${loader.length} images (split '${split}') from ${checkpoint}`,
     );
     const total = Math.ceil(loader.length / team.size);
     if (team.isLead) progress = createProgress({ label: 'Exporting maps', total, logger: log });
@@ -134,7 +128,7 @@ export async function exportSplit(config: Config, options: ExportSplitOptions): 
   } finally {
     progress?.stop();
     interrupt.close();
-    await loader.close();
+    await loader?.close();
     model.dispose();
   }
 }

@@ -1,5 +1,5 @@
 /** Evaluating a trained checkpoint: predictions, their scores, and what is refused. */
-import { existsSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readLabelPng } from '../../src/io/label-png.js';
 import { readNpy } from '../../src/io/npy.js';
@@ -39,9 +39,11 @@ async function report(...args: string[]): Promise<Report> {
   return JSON.parse(stdout) as Report;
 }
 
+const predictions = (folder: string) => place.files(folder).filter((name) => name.endsWith('.png'));
+
 /** Scores of the PNGs in a folder against the masks, by counting pixels. */
 function scoresOfFiles(folder: string): Omit<Scores, 'imageDice'> {
-  const pairs = place.files(folder).flatMap((file) => {
+  const pairs = predictions(folder).flatMap((file) => {
     const prediction = readLabelPng(place.path(folder, file)).data;
     const mask = readNpy(place.path('data', 'masks', file.replace('.png', '.npy'))).data as Uint8Array;
     return [...prediction].map((label, i) => [mask[i]!, label] as const);
@@ -118,7 +120,7 @@ describe('predictions', () => {
     const args = ['--split', 'train', '--checkpoint', 'work/checkpoints/wetr_iter_4.pth', '--no_flip'];
     const document = await report(...args, '--output_dir', 'train-split');
     expect(document).toMatchObject({ images: 18, split: 'train', settings: { flip: false } });
-    expect(place.files('train-split')).toHaveLength(18);
+    expect(predictions('train-split')).toHaveLength(18);
   });
 
   it('are written without masks too; scores are null with the reason', async () => {
@@ -136,23 +138,89 @@ describe('predictions', () => {
       scores: { raw: null, multiScale: null, cam: null, affinity: null },
       reasons: { raw: why, multiScale: why, cam: why, affinity: why },
     });
-    expect(place.files('bare')).toHaveLength(6);
+    expect(predictions('bare')).toHaveLength(6);
+  });
+});
+
+describe('a second run', () => {
+  const args = ['--cam', '--output_dir', 'again'];
+  /** Sums in another order differ in their last digit. */
+  const scoresOf = ({ scores }: Report): unknown =>
+    JSON.parse(JSON.stringify(scores), (_, value) => (typeof value === 'number' ? value.toFixed(12) : value));
+  let first: Report;
+  const slice = () => place.files('data/imageSlice')[0]!;
+
+  it('reads and computes nothing that is there, and gives the same scores of every kind', async () => {
+    first = await report(...args);
+    expect(first.reused).toBe(0);
+    // Whatever reads it again fails. Its time stays: a newer file is predicted anew.
+    const { atime, mtime } = statSync(place.path('data/imageSlice', slice()));
+    const bytes = place.read('data/imageSlice', slice());
+    writeFileSync(place.path('data/imageSlice', slice()), 'damaged');
+    utimesSync(place.path('data/imageSlice', slice()), atime, mtime);
+    const { code, stdout, stderr } = await evaluate(...args, '--json', '--batch_size', '4');
+    writeFileSync(place.path('data/imageSlice', slice()), bytes);
+    utimesSync(place.path('data/imageSlice', slice()), atime, mtime);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain('Wrote 0 predictions to again');
+    expect(stderr).toContain('6 predictions were there already (--overwrite redoes them)');
+    const second = JSON.parse(stdout) as Report;
+    expect(second).toEqual({ ...first, reused: 6, seconds: second.seconds });
+  });
+
+  it('does again what is missing, what is older than its slice or its mask, and all with --overwrite', async () => {
+    const [missing, newer, masked] = predictions('again').map((name) => name.replace('.png', ''));
+    rmSync(place.path('again', `${missing}.png`));
+    const soon = new Date(Date.now() + 10_000);
+    utimesSync(place.path('data/imageSlice', `${newer}.npy`), soon, soon);
+    utimesSync(place.path('data/masks', `${masked}.npy`), soon, soon);
+    const partly = await report(...args);
+    expect(partly.reused).toBe(3);
+    expect(scoresOf(partly)).toEqual(scoresOf(first));
+    for (const file of [`imageSlice/${newer}.npy`, `masks/${masked}.npy`])
+      utimesSync(place.path('data', file), new Date(), new Date(Date.now() - 60_000));
+    expect(await report(...args)).toMatchObject({ reused: 6 });
+    expect(await report(...args, '--overwrite')).toMatchObject({ reused: 0, scores: first.scores });
+  });
+
+  it('does all again with other weights or settings', async () => {
+    const other = await report(...args, '--no-flip');
+    expect(other.reused).toBe(0);
+    expect(scoresOf(other)).not.toEqual(scoresOf(first));
+    const weights = await report(...args, '--no-flip', '--checkpoint', 'work/checkpoints/wetr_iter_4.pth');
+    expect([0, 6]).toContain(weights.reused);
+    const { bestIteration } = place.json('work', 'summary.json');
+    expect(weights.reused).toBe(bestIteration === 4 ? 6 : 0);
+  });
+
+  it('goes on after a journal whose last line was cut short', async () => {
+    await report(...args);
+    const journal = place.path('again/.evaluation.jsonl');
+    const text = place.read('again/.evaluation.jsonl').toString();
+    writeFileSync(journal, text.slice(0, -20));
+    const mended = await report(...args);
+    expect(mended.reused).toBe(5);
+    expect(scoresOf(mended)).toEqual(scoresOf(first));
+    expect(await report(...args)).toMatchObject({ reused: 6 });
   });
 });
 
 describe('Ctrl-C', () => {
   it('stops after an image with 130, and leaves no scores of a part', async () => {
     rmSync(place.path('work', 'evaluation.json'), { force: true });
-    const args = ['--config', config, '--split', 'train', '--device', 'cpu', '--long_side', '512', '--json'];
+    const args = ['--config', config, '--split', 'train', '--device', 'cpu', '--long_side', '256', '--json'];
     const running = place.start('evaluate.js', [...args, '--output_dir', 'stopped']);
     await running.says('Evaluating work/checkpoints/best.pth on 18 images');
     const { code, stdout, stderr } = await running.signal('SIGINT');
     expect({ code, stdout }).toEqual({ code: 130, stdout: '' });
     expect(stderr).toContain('Stopping after this image; press Ctrl-C again to leave at once.');
     expect(existsSync(place.path('work', 'evaluation.json'))).toBe(false);
-    expect(place.files('stopped').length).toBeLessThan(18);
-    for (const file of place.files('stopped'))
+    const written = predictions('stopped');
+    expect(written.length).toBeLessThan(18);
+    for (const file of written)
       expect(readLabelPng(place.path('stopped', file))).toMatchObject({ height: 64, width: 64 });
+    const rest = ['--split', 'train', '--long_side', '256', '--output_dir', 'stopped'];
+    expect(await report(...rest)).toMatchObject({ images: 18, masks: 18, reused: written.length });
   });
 });
 

@@ -181,6 +181,7 @@ describe('evaluate arguments', () => {
       },
       checkpoint: 'x.pth',
       output_dir: 'o',
+      overwrite: false,
       device: 'cuda',
       json: true,
       ...ALONE,
@@ -189,7 +190,9 @@ describe('evaluate arguments', () => {
   });
 
   it('that are absent set nothing; a negation is read with a hyphen and without', () => {
-    expect(evaluate('')).toEqual({ config: { flags: [] }, ...ALONE, json: false, verbose: false });
+    const rest = { overwrite: false, json: false, verbose: false };
+    expect(evaluate('')).toEqual({ config: { flags: [] }, ...ALONE, ...rest });
+    expect(evaluate('--overwrite')).toMatchObject({ overwrite: true });
     for (const flag of ['--no-flip', '--no_flip'])
       expect(evaluate(flag).config.flags).toEqual([{ key: 'test.flip', flag: '--flip', value: false }]);
   });

@@ -128,6 +128,7 @@ function loader(): EvalLoader {
       classNames: ['cat', 'dog'],
     } as unknown as EvalLoader['dataset'],
     length: queue.length,
+    skipped: 0,
     position: () => ({ epoch: 0, cursor: 0 }),
     next: async () => queue.shift(),
     close: async () => {},

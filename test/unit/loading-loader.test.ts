@@ -98,6 +98,27 @@ describe('createTrainLoader', () => {
     );
   });
 
+  it('decodes each image once, for all of its workers', async () => {
+    const config = trainingConfig();
+    const whole = await take(train(config, { numWorkers: 0 }), 24);
+    const loader = train(config, { numWorkers: 2 });
+    const begun = await take(loader, 12);
+    // Six epochs have shown every slice: whoever reads one again now fails.
+    expect(new Set(begun.flatMap(({ names }) => names)).size).toBe(11);
+    for (const name of loader.dataset.names)
+      writeFileSync(join(config.dataset.root_dir, `${name}.npy`), 'damaged');
+    expect([...begun, ...(await take(loader, 12))]).toEqual(whole);
+  });
+
+  it('reads again what its cache has no room for', async () => {
+    const config = trainingConfig({ 'dataset.cache_bytes': 1 });
+    const loader = train(config, { numWorkers: 2 });
+    await take(loader, 12);
+    for (const name of loader.dataset.names)
+      writeFileSync(join(config.dataset.root_dir, `${name}.npy`), 'damaged');
+    await expect(take(loader, 12)).rejects.toThrow('Expected a .npy file');
+  });
+
   it('gives the same stream without a cache', async () => {
     const config = trainingConfig();
     const uncached = configFor(config.dataset.root_dir, {

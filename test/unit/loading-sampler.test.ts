@@ -112,4 +112,20 @@ describe('SequentialSampler', () => {
     expect(tasks.map((task) => task?.indices)).toEqual([[0, 1, 2], [3, 4, 5], [6], undefined]);
     expect(sampler.position()).toEqual({ epoch: 0, cursor: 7 });
   });
+
+  it('leaves out what each share skips, and fills batches with the rest', () => {
+    const skip = (index: number) => index % 4 < 2;
+    const shares = [0, 1].map((rank) => new SequentialSampler(11, 2, { rank, worldSize: 2, skip }));
+    const batches = shares.map((share) => [share.next(), share.next(), share.next()].map((t) => t?.indices));
+    expect(batches).toEqual([
+      [[2, 6], [10], undefined],
+      [[3, 7], undefined, undefined],
+    ]);
+    expect(shares.map(({ skipped }) => skipped)).toEqual([3, 3]);
+  });
+
+  it('has nothing to give a process beyond the last sample', () => {
+    const sampler = new SequentialSampler(2, 1, { rank: 3, worldSize: 4 });
+    expect([sampler.next(), sampler.skipped]).toEqual([undefined, 0]);
+  });
 });

@@ -52,6 +52,7 @@ function loaderOf(batches: readonly Batch[]): EvalLoader {
   return {
     dataset: { names, labels: [], numClasses: CLASSES, hasMasks: true } as unknown as EvalLoader['dataset'],
     length: names.length,
+    skipped: 0,
     position: () => ({ epoch: 0, cursor: 0 }),
     next: async () => queue.shift(),
     close: async () => {},
