@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <mutex>
 
+#include "allocator.h"
 #include "cuda_info.h"
 
 #if defined(__GLIBC__)
@@ -27,14 +28,15 @@ void tuneProcess() {
     context.setAllowTF32CuDNN(false);
     context.setAllowTF32CuBLAS(false);
     context.setBenchmarkCuDNN(true);
+    installAllocator();
   });
   c10::initLogging();  // reads TORCH_CPP_LOG_LEVEL, which Python does for its users
 #if defined(__GLIBC__)
-  // Activations of tens of MB come and go many times a step. By default glibc maps each one afresh and gives it
-  // back, and half of a CAM pass was page faults; kept on the heap they are reused. Larger ones still go back at once.
+  // Large tensors have a pool; what else is of some size (oneDNN's scratch memory, small tensors) is reused on the heap
+  // rather than mapped afresh each time.
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
-  mallopt(M_TRIM_THRESHOLD, 256 << 20);
-  mallopt(M_TOP_PAD, 64 << 20);
+  mallopt(M_TRIM_THRESHOLD, 64 << 20);
+  mallopt(M_TOP_PAD, 16 << 20);
 #endif
 }
 
@@ -104,6 +106,9 @@ Napi::Value memory(Napi::Env env) {
   out.Set("liveTensors", static_cast<double>(data.liveTensors));
   out.Set("liveBytes", static_cast<double>(data.liveBytes));
   out.Set("hostReads", static_cast<double>(data.hostReads));
+  const auto use = poolUse();
+  out.Set("pooledBytes", static_cast<double>(use.heldBytes));
+  out.Set("idleBytes", static_cast<double>(use.idleBytes));
   return out;
 }
 
@@ -116,6 +121,7 @@ void registerSystem(Exports& m) {
   m.def("buildInfo", {}, buildInfo);
   m.def("cudaStatus", {}, cudaStatus);
   m.def("memory", {}, memory);
+  m.def("emptyCache", {}, +[]() { emptyPool(); });
   m.def("finishJobs", {}, +[](Napi::Env env) { finishJobs(env); });
   m.def("deviceAvailable", {"device"}, +[](Napi::Value device) {
     return deviceAvailable(parseDevice({device.Env(), device, "deviceAvailable", "device"}));

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "distributed/sync_batch_norm.h"
+#include "nn/products.h"
 
 namespace afa::nn {
 
@@ -61,7 +62,11 @@ Linear::Linear(StateDict& state, const std::string& name, int64_t in, int64_t ou
   }
 }
 
-at::Tensor Linear::forward(const at::Tensor& x) const { return at::linear(x, weight, bias); }
+at::Tensor Linear::forward(const at::Tensor& x) const { return nn::linear(x, weight, bias); }
+
+at::Tensor Linear::addTo(const at::Tensor& residual, const at::Tensor& x) const {
+  return linearAdd(residual, x, weight, bias);
+}
 
 Conv2d::Conv2d(StateDict& state, const std::string& name, int64_t in, int64_t out, Options o)
     : weight(state.parameter(name + ".weight", {out, in / o.groups, o.kernel, o.kernel})),

@@ -38,6 +38,7 @@ enum class Init { Backbone, PyTorchDefault };
 struct Linear {
   Linear(StateDict& state, const std::string& name, int64_t in, int64_t out, Init init);
   at::Tensor forward(const at::Tensor& x) const;  // [..., in] -> [..., out]
+  at::Tensor addTo(const at::Tensor& residual, const at::Tensor& x) const;  // residual + forward(x)
   at::Tensor weight, bias;
 };
 

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "nn/products.h"
+
 namespace afa::nn {
 
 namespace {
@@ -34,7 +36,7 @@ Attention::Attention(StateDict& state, const std::string& name, int64_t dim, int
   norm_.emplace(state, name + ".norm", dim, kEmbedEps);
 }
 
-at::Tensor Attention::forward(const at::Tensor& x, QueryKey* keep) const {
+at::Tensor Attention::mix(const at::Tensor& x, QueryKey* keep) const {
   const int64_t B = x.size(0), H = x.size(1), W = x.size(2), C = x.size(3);
   auto q = q_.forward(x);
   auto reduced = reduction_ > 1 ? norm_->forward(asTokens(reduce_->forward(asImage(x)))) : x;
@@ -43,7 +45,7 @@ at::Tensor Attention::forward(const at::Tensor& x, QueryKey* keep) const {
   if (keep) *keep = {q, k, heads_, reduction_};
   auto mixed = at::scaled_dot_product_attention(splitHeads(q.view({B, H * W, C}), heads_), splitHeads(k, heads_),
                                                 splitHeads(v, heads_));
-  return proj_.forward(mixed.transpose(1, 2).reshape({B, H, W, C}));
+  return mixed.transpose(1, 2).reshape({B, H, W, C});
 }
 
 MixFfn::MixFfn(StateDict& state, const std::string& name, int64_t dim)
@@ -53,8 +55,9 @@ MixFfn::MixFfn(StateDict& state, const std::string& name, int64_t dim)
               {.kernel = 3, .padding = 1, .groups = dim * MixTransformerConfig::kMlpRatio}),
       fc2_(state, name + ".fc2", dim * MixTransformerConfig::kMlpRatio, dim, Init::Backbone) {}
 
-at::Tensor MixFfn::forward(const at::Tensor& x) const {
-  return fc2_.forward(at::gelu(asTokens(dwconv_.forward(asImage(fc1_.forward(x))))));
+at::Tensor MixFfn::mix(const at::Tensor& x) const {
+  const auto hidden = asImage(fc1_.forward(x));
+  return asTokens(depthwiseGelu(hidden, dwconv_.weight, dwconv_.bias, dwconv_.options.padding));
 }
 
 Block::Block(StateDict& state, const std::string& name, int64_t dim, int64_t heads, int64_t reduction,
@@ -66,8 +69,12 @@ Block::Block(StateDict& state, const std::string& name, int64_t dim, int64_t hea
       dropPath_(dropPath) {}
 
 at::Tensor Block::forward(const at::Tensor& x, bool training, QueryKey* keep) const {
-  auto y = x + nn::dropPath(attention_.forward(norm1_.forward(x), keep), dropPath_, training);
-  return y + nn::dropPath(mlp_.forward(norm2_.forward(y)), dropPath_, training);
+  const auto add = [&](const at::Tensor& residual, const Linear& projection, const at::Tensor& branch) {
+    if (!training || dropPath_ <= 0.0) return projection.addTo(residual, branch);
+    return residual + nn::dropPath(projection.forward(branch), dropPath_, training);
+  };
+  const auto y = add(x, attention_.projection(), attention_.mix(norm1_.forward(x), keep));
+  return add(y, mlp_.projection(), mlp_.mix(norm2_.forward(y)));
 }
 
 PatchEmbed::PatchEmbed(StateDict& state, const std::string& name, int64_t in, int64_t out, int64_t kernel,

@@ -42,7 +42,9 @@ enum class Keep { None, LastTwo, All };  // whose query and key are kept
 class Attention {
  public:
   Attention(StateDict& state, const std::string& name, int64_t dim, int64_t heads, int64_t reduction);
-  at::Tensor forward(const at::Tensor& x, QueryKey* keep) const;
+  // All but the last layer, which the block runs together with the residual sum.
+  at::Tensor mix(const at::Tensor& x, QueryKey* keep) const;
+  const Linear& projection() const { return proj_; }
 
  private:
   int64_t heads_, reduction_;
@@ -54,7 +56,9 @@ class Attention {
 class MixFfn {
  public:
   MixFfn(StateDict& state, const std::string& name, int64_t dim);
-  at::Tensor forward(const at::Tensor& x) const;
+  // All but the last layer, as Attention's.
+  at::Tensor mix(const at::Tensor& x) const;
+  const Linear& projection() const { return fc2_; }
 
  private:
   Linear fc1_;

@@ -2,7 +2,8 @@
 
 #include <cmath>
 
-#include "tensor/resize.h"
+    auto y = asImage(nn::linear(linears[i]->forward(x), slice, at::Tensor()));
+    if (x.size(1) != size[0] || x.size(2) != size[1]) y = resizeBilinear(y, size);
 
 namespace afa::nn {
 
@@ -29,7 +30,7 @@ at::Tensor SegFormerHead::forward(const std::array<at::Tensor, 4>& stages, bool 
   for (int i = 0; i < 4; ++i) {
     const auto& x = stages[3 - i];
     auto slice = fuse_.weight.narrow(1, i * embeddingDim_, embeddingDim_).reshape({embeddingDim_, embeddingDim_});
-    auto y = asImage(at::linear(linears[i]->forward(x), slice));
+    auto y = asImage(nn::linear(linears[i]->forward(x), slice, at::Tensor()));
     if (x.size(1) != size[0] || x.size(2) != size[1]) y = resizeBilinear(y, size);
     sum = sum.defined() ? sum + y : y;
   }
