@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-    auto y = asImage(nn::linear(linears[i]->forward(x), slice, at::Tensor()));
-    if (x.size(1) != size[0] || x.size(2) != size[1]) y = resizeBilinear(y, size);
+#include "nn/products.h"
+#include "tensor/resize.h"
 
 namespace afa::nn {
 

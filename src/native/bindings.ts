@@ -32,7 +32,14 @@ export interface Bindings {
   /** Null where the addon was built without CUDA's headers. */
   cudaStatus(): CudaStatus | null;
   /** hostReads: how often values were read into JavaScript, for which a GPU is waited for. */
-  memory(): { liveTensors: number; liveBytes: number; hostReads: number };
+  memory(): {
+    liveTensors: number;
+    liveBytes: number;
+    hostReads: number;
+    pooledBytes: number;
+    idleBytes: number;
+  };
+  emptyCache(): void;
   /** Waits for the asynchronous job under way and drops those that wait: for the process's exit. */
   finishJobs(): void;
   deviceAvailable(device: string): boolean;

@@ -87,11 +87,25 @@ export function noGrad<T>(body: () => T): T {
   }
 }
 
-/** How many tensors JavaScript holds, and their bytes (4 KB and larger). A leak shows here as a number. */
-export function memory(): { liveTensors: number; liveBytes: number } {
-  const { liveTensors, liveBytes } = native.memory();
-  return { liveTensors, liveBytes };
+export interface MemoryUse {
+  /** Tensors that JavaScript holds, and their bytes (of those of 4 KB and more). A leak shows here as a number. */
+  liveTensors: number;
+  liveBytes: number;
+  /** Bytes of the pool for CPU tensors of 2 MB and more (Linux), and how many of them wait for the next tensor. */
+  pooledBytes: number;
+  idleBytes: number;
 }
+
+export function memory(): MemoryUse {
+  const { liveTensors, liveBytes, pooledBytes, idleBytes } = native.memory();
+  return { liveTensors, liveBytes, pooledBytes, idleBytes };
+}
+
+/**
+ * Gives memory that waits for the next large CPU tensor back to the system (torch.cuda.empty_cache, for the CPU). For
+ * programs that go on to other work; the pool stays below what was once in use at one time without it.
+ */
+export const emptyCache = (): void => native.emptyCache();
 
 /** How often values were read from tensors (item(), data(), ...) in this thread: for each a GPU is waited for. */
 export const hostReads = (): number => native.memory().hostReads;
