@@ -76,15 +76,11 @@ export function refineInBoxes(
   boxes: Boxes,
   par: ParOptions,
 ): Tensor[] {
-  const all = new Tensor(
-    native.refineInBoxes(
-      Tensor.handle(images),
-      Tensor.handle(Tensor.cat(cams, 1)),
-      Tensor.handle(Tensor.from(boxes, [boxes.length / 4, 4])),
-      par.dilations,
-      par.numIter,
-    ),
-  );
+  const { dilations, numIter } = par;
+  const stacked = Tensor.handle(Tensor.cat(cams, 1));
+  const corners = Tensor.handle(Tensor.from(boxes, [boxes.length / 4, 4]));
+  const refine = () => native.refineInBoxes(Tensor.handle(images), stacked, corners, dilations, numIter);
+  const all = new Tensor(span('PAR', refine));
   let start = 0;
   return cams.map((cam) => {
     const channels = cam.shape[1]!;

@@ -81,7 +81,9 @@ export function queueStep(
     const learnt = { cls: true, seg: pixelPhase, affinity: pixelPhase };
 
     const statistics = pixelPhase ? statisticsOf(model) : [];
-    const parts = span('labels', () => batches.map((one) => prepare(model, one, phase, options, show)));
+    const parts = span(pixelPhase ? 'labels' : 'images', () =>
+      batches.map((one) => prepare(model, one, phase, options, show)),
+    );
     // A batch in one piece counts while it learns.
     const shared = parts.length === 1 ? { seg: ddp, aff: ddp } : countTogether(parts, options);
     optimizer.zeroGrad();

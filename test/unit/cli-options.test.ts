@@ -10,6 +10,7 @@ import {
   genAttnCommand,
   readGenAttnArguments,
 } from '../../src/cli/gen-attn-options.js';
+import { readReportArguments } from '../../src/cli/report-options.js';
 import { describeFailure } from '../../src/cli/run-main.js';
 import { readTrainArguments, TRAIN_CONFIG_OPTIONS, trainCommand } from '../../src/cli/train-options.js';
 import { fieldAt, isSection } from '../../src/config/keys.js';
@@ -241,5 +242,27 @@ describe('every command', () => {
     for (const { key } of [...TRAIN_CONFIG_OPTIONS, ...GEN_ATTN_CONFIG_OPTIONS, ...EVALUATE_CONFIG_OPTIONS]) {
       expect([key, fieldAt(key) !== undefined && !isSection(key)]).toEqual([key, true]);
     }
+  });
+});
+
+describe('how a command computes', () => {
+  it.each([
+    ['train', train],
+    ['gen-attn', genAttn],
+    ['evaluate', evaluate],
+  ] as const)('%s takes threads, a profile with or without a file, and determinism', (_, read) => {
+    expect(read('--threads 3 --profile')).toMatchObject({ threads: 3, profile: true });
+    expect(read('--profile traces/a.json')).toMatchObject({ profile: 'traces/a.json' });
+    expect(read('--deterministic').config.flags).toEqual([
+      { key: 'train.deterministic', flag: '--deterministic', value: true },
+    ]);
+    expect(refusal(() => read('--threads 0'))).toEqual({
+      code: 2,
+      text: "Error: Expected an integer from 1 to 1024 for --threads but received string '0'.",
+    });
+  });
+
+  it('report takes threads', () => {
+    expect(readReportArguments(words('--split test --threads 3')).threads).toBe(3);
   });
 });

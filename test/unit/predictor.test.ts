@@ -11,7 +11,15 @@ import { readSafetensors, writeSafetensors } from '../../src/io/safetensors.js';
 import { WeTr } from '../../src/models/wetr.js';
 import { deterministicState } from '../../src/parity/deterministic-weights.js';
 import { Predictor, type PredictorOptions } from '../../src/predictor.js';
-import { memory, scope, setupSeed, Tensor, typedView } from '../../src/tensor/index.js';
+import {
+  getNumThreads,
+  memory,
+  scope,
+  setNumThreads,
+  setupSeed,
+  Tensor,
+  typedView,
+} from '../../src/tensor/index.js';
 import { saveWeights } from '../../src/training/checkpoints.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'afa-predictor-'));
@@ -114,6 +122,16 @@ describe('predict', () => {
     expect(results[1]).toEqual(results[3]);
   });
 
+  it('computes with as many threads as asked, and gives the same', async () => {
+    const before = getNumThreads();
+    const one = await (await load(at('b0.pth'), { threads: 1 })).predict(image(64, 64));
+    expect(getNumThreads()).toBe(1);
+    const two = await (await load(at('b0.pth'), { threads: 2 })).predict(image(64, 64));
+    expect(getNumThreads()).toBe(2);
+    expect(two.score).toBeCloseTo(one.score, 5);
+    setNumThreads(before);
+  });
+
   it('goes on after a refused image', async () => {
     const predictor = await load(at('b0.pth'));
     const refused = predictor.predict(image(20, 64));
@@ -188,6 +206,8 @@ describe('load', () => {
       'Expected four positive integers for stride but received an array of 3 ([4, 2, 2])',
     ],
     [{ scales: [] }, 'Expected a list of factors above 0 for scales but received an array of 0'],
+    [{ threads: 0 }, 'Expected a positive integer for threads but received number 0'],
+    [{ threads: 1.5 }, 'for threads but received number 1.5'],
     [{ scales: [1, -0.5] }, 'for scales but received an array of 2 ([1, -0.5])'],
   ])('refuses %j', async (options, message) => {
     const fault = await Predictor.load(at('b0.pth'), options as PredictorOptions).catch(
