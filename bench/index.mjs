@@ -18,14 +18,17 @@ const SUBJECTS = {
   crf: { takes: ['threads', 'runs'] },
   metrics: { takes: [] },
   distributed: { takes: ['runs'] },
+  cuda: { takes: ['runs'], needsGpu: true },
 };
 const NAMES = Object.keys(SUBJECTS);
+const ALL = NAMES.filter((name) => !SUBJECTS[name].needsGpu);
 const USUAL = NAMES.filter((name) => SUBJECTS[name].usual);
 
 const HELP = `Usage: npm run bench -- [SUBJECT | all] [--json] [--compare OLD.json] [--threads N] [--runs N]
        npm run bench -- SUBJECT --help
 
-Without a subject: ${USUAL.join(', ')}. All: ${NAMES.join(', ')}.
+Without a subject: ${USUAL.join(', ')}. All: ${ALL.join(', ')}.
+On a GPU: cuda, or --cuda.
 --compare prints old, new and ratio of every figure that an earlier --json of the same subjects has.
 
 Examples:
@@ -35,7 +38,7 @@ Examples:
 
 /** A subject and its own options go on to its file; what concerns several is read here. */
 function readCommandLine() {
-  const args = process.argv.slice(2);
+  const args = process.argv.slice(2).map((arg, i) => (i === 0 && arg === '--cuda' ? 'cuda' : arg));
   const subject = args[0]?.startsWith('-') ? undefined : args.shift();
   if (subject !== undefined && subject !== 'all' && !NAMES.includes(subject))
     refuse(`Expected a subject (${NAMES.join(', ')} or all) but received '${subject}'`, HELP);
@@ -56,7 +59,7 @@ function readCommandLine() {
     const compare = tokens.find(({ name }) => name === 'compare');
     if (compare && typeof values.compare !== 'string') throw new Error('Expected a file for --compare');
     const mine = compare ? args.toSpliced(compare.index, compare.inlineValue ? 1 : 2) : args;
-    return { ...values, one, args: mine, subjects: one ? [one] : subject === 'all' ? NAMES : USUAL };
+    return { ...values, one, args: mine, subjects: one ? [one] : subject === 'all' ? ALL : USUAL };
   } catch (error) {
     return refuse(error.message, HELP);
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cam/cam_graphs.h"
 #include "nn/autocast.h"
 
 namespace afa::cam {
@@ -60,7 +61,11 @@ MultiScaleOutput multiScaleCam(const nn::WeTr& model, const at::Tensor& images, 
   // Around all passes: weights are cast once for every scale.
   const nn::Autocast autocast(images.device(), model.bfloat16());
   const int64_t B = images.size(0), step = config.chunk > 0 ? config.chunk : B;
-  if (step >= B) return run(model, images, config);
+  if (step >= B) {
+    const auto pass = [&](const at::Tensor& input) { return run(model, input, config); };
+    if (auto replayed = replayPass(model, images, config, pass)) return *replayed;
+    return pass(images);
+  }
 
   MultiScaleOutput out;
   std::vector<at::Tensor> cams, affinities, flipped;

@@ -74,6 +74,7 @@ std::vector<at::Tensor> WeTr::features(const at::Tensor& image) const {
 
 void WeTr::to(at::Device device) {
   at::NoGradGuard guard;
+  kept.reset();
   for (const auto& entry : state_.all()) entry.tensor.set_data(entry.tensor.to(device));
 }
 

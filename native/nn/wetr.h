@@ -14,6 +14,7 @@ struct WeTrConfig {
   bool maxPooling = true;  // "gmp"; false: "gap"
   double headDropout = 0.1;  // of whole channels, before the prediction
   bool bfloat16 = false;     // products and convolutions by autocast; parameters and outputs stay float32
+  bool cudaGraphs = true;    // see cam/cam_graphs.h
 };
 
 // Which outputs a forward pass computes; the rest stay undefined and cost nothing.
@@ -43,6 +44,10 @@ class WeTr {
 
   const StateDict& state() const { return state_; }
   bool bfloat16() const { return config_.bfloat16; }
+  bool cudaGraphs() const { return config_.cudaGraphs; }
+
+  // What others keep for as long as the weights lie where they lie: CUDA graphs of passes over them.
+  mutable std::shared_ptr<void> kept;
   bool training = true;
 
  private:

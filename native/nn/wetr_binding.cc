@@ -19,7 +19,7 @@ std::array<int64_t, N> fixed(const std::vector<int64_t>& values, const char* wha
 
 Model create(std::vector<int64_t> embedDims, std::vector<int64_t> depths, std::vector<int64_t> stride,
              double dropPath, int64_t numClasses, int64_t embeddingDim, bool maxPooling, double headDropout,
-             bool bfloat16) {
+             bool bfloat16, bool cudaGraphs) {
   nn::WeTrConfig config;
   config.encoder = {fixed<4>(embedDims, "embedDims"), fixed<4>(depths, "depths"), fixed<4>(stride, "stride"), dropPath};
   config.numClasses = numClasses;
@@ -27,6 +27,7 @@ Model create(std::vector<int64_t> embedDims, std::vector<int64_t> depths, std::v
   config.maxPooling = maxPooling;
   config.headDropout = headDropout;
   config.bfloat16 = bfloat16;
+  config.cudaGraphs = cudaGraphs;
   return std::make_shared<nn::WeTr>(config);
 }
 
@@ -54,7 +55,7 @@ Output forward(Model model, at::Tensor image, bool cls, bool seg, bool cam, bool
 
 void registerWeTr(Exports& m) {
   m.def("wetrCreate", {"embedDims", "depths", "stride", "dropPath", "numClasses", "embeddingDim", "maxPooling",
-         "headDropout", "bfloat16"},
+         "headDropout", "bfloat16", "cudaGraphs"},
         create);
   m.def("wetrParameterNames", {"model"}, +[](Model model) { return names(model->state().parameters()); });
   m.def("wetrParameters", {"model"}, +[](Model model) { return tensors(model->state().parameters()); });

@@ -85,7 +85,28 @@ at::Tensor Download::take() const {
   return host_;
 }
 
+namespace {
+
+// Most bytes that tensors took on the current GPU since the last reset, and that were held for them.
+Napi::Value gpuMemory(Napi::Env env, bool reset) {
+  auto out = Napi::Object::New(env);
+#ifdef AFA_CUDA_RUNTIME
+  if (at::hasCUDA()) {
+    const auto device = c10::cuda::current_device();
+    const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(device);
+    constexpr auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+    out.Set("allocatedPeak", static_cast<double>(stats.allocated_bytes[all].peak));
+    out.Set("reservedPeak", static_cast<double>(stats.reserved_bytes[all].peak));
+    if (reset) c10::cuda::CUDACachingAllocator::resetPeakStats(device);
+  }
+#endif
+  return out;
+}
+
+}  // namespace
+
 void registerTransfer(Exports& m) {
+  m.def("gpuMemory", {"reset"}, gpuMemory);
   m.def("download", {"self"}, +[](at::Tensor self) { return std::make_shared<Download>(self); });
   m.def("downloadTake", {"download"}, +[](std::shared_ptr<Download> download) { return download->take(); });
 }

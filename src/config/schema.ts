@@ -196,6 +196,11 @@ const train = {
   deterministic: bool()
     .default(false)
     .describe('In every command: only operations that give the same bits each time; others are refused.'),
+  cuda_graphs: oneOf(['auto', 'off'])
+    .default('auto')
+    .describe(
+      'On CUDA, replay the kernels of CAM passes in one launch, where shapes repeat and cam.mode is eval.',
+    ),
   drop_path: fraction().default(0.1).describe('Largest stochastic-depth rate, in the last block.'),
   loss_weights: section(loss_weights),
   tensorboard: section(tensorboard),

@@ -20,6 +20,8 @@ export interface WeTrOptions {
   headDropout?: number;
   /** bf16: products and convolutions in bfloat16 by libtorch's autocast. Parameters and outputs are float32 anyway. */
   amp?: Amp;
+  /** On CUDA, CAM passes over batches of a shape that keeps coming are captured and replayed as graphs. */
+  cudaGraphs?: boolean;
 }
 
 /** Automatic mixed precision. */
@@ -76,9 +78,11 @@ export class WeTr {
       dropPath: 0.1,
       headDropout: 0.1,
       amp: 'none',
+      cudaGraphs: true,
       ...options,
     };
-    const { stride, dropPath, numClasses, embeddingDim, pooling, headDropout, amp } = this.options;
+    const { stride, dropPath, numClasses, embeddingDim, pooling, headDropout, amp, cudaGraphs } =
+      this.options;
     if (pooling !== 'gmp' && pooling !== 'gap')
       throw new RangeError(`Expected pooling 'gmp' or 'gap' but received '${pooling}'`);
     if (amp !== 'none' && amp !== 'bf16')
@@ -93,6 +97,7 @@ export class WeTr {
       pooling === 'gmp',
       headDropout,
       amp === 'bf16',
+      cudaGraphs,
     );
     const named = (names: string[], handles: Parameters<typeof native.add>[0][]) =>
       new Map(names.map((name, i) => [name, keep(new Tensor(handles[i]!))]));

@@ -59,6 +59,8 @@ export interface Bindings {
 
   /** To a GPU through pinned memory, on a stream of its own. */
   fromTypedArray(data: ArrayBufferView, shape: Ints, dtype: number, device?: string): TensorHandle;
+  /** Most bytes of tensors on the current GPU since the last reset, and held for them; absent without CUDA. */
+  gpuMemory(reset: boolean): { allocatedPeak?: number; reservedPeak?: number };
   /** Begins to copy a tensor's values, as they will be once all queued work is done, to the host. */
   download(self: TensorHandle): DownloadHandle;
   /** Waits for that copy, but not for work queued after it. */
@@ -207,6 +209,7 @@ export interface Bindings {
     maxPooling: boolean,
     headDropout: number,
     bfloat16: boolean,
+    cudaGraphs: boolean,
   ): WeTrHandle;
   wetrParameterNames(model: WeTrHandle): string[];
   wetrParameters(model: WeTrHandle): TensorHandle[];

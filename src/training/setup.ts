@@ -19,6 +19,7 @@ export function buildModel(config: Config, device: Device): WeTr {
     pooling: backbone.pooling,
     dropPath: train.drop_path,
     amp: train.amp,
+    cudaGraphs: train.cuda_graphs === 'auto',
   }).to(device);
 }
 

@@ -42,7 +42,7 @@ function statisticsOf(model: WeTr): [own: Tensor, before: Tensor][] {
  */
 function gather(parts: readonly (readonly Tensor[])[], ddp: Ddp | undefined): Tensor {
   // Metal has no float64, in which counts are exact.
-  const dtype = parts[0]![0]!.device === 'mps' ? 'float32' : 'float64';
+  const dtype = parts[0]![0]!.device.startsWith('mps') ? 'float32' : 'float64';
   const each = parts.map((numbers) => Tensor.stack(numbers.map((number) => number.detach().to({ dtype }))));
   const all = each.length === 1 ? each[0]! : Tensor.stack(each).mean(0);
   return ddp ? ddp.sum(all).div(ddp.processes) : all;

@@ -4,11 +4,16 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { affinityLabel } from '../../src/cam/affinity.js';
 import { multiScaleCam } from '../../src/cam/multi-scale.js';
 import { radiusMask } from '../../src/cam/radius-mask.js';
+import type { Batch } from '../../src/loading/batch.js';
+import { Random } from '../../src/loading/random.js';
 import { getAffLoss, getSegLoss, multilabelSoftMarginLoss } from '../../src/losses/index.js';
+import { auroc } from '../../src/metrics/auroc.js';
 import { type Amp, WeTr } from '../../src/models/wetr.js';
+import { PolyWarmupAdamW } from '../../src/optim/poly-warmup-adamw.js';
 import { deterministicState } from '../../src/parity/deterministic-weights.js';
 import { type FixtureFacts, readFixture } from '../../src/parity/fixture.js';
 import { noGrad, scope, setupSeed, Tensor } from '../../src/tensor/index.js';
+import { type StepOptions, trainStep } from '../../src/training/step.js';
 import { caught, expectTorchError, numbers } from '../native/support.js';
 
 const file = fileURLToPath(new URL('../fixtures/model/binary_b1_128.safetensors', import.meta.url));
@@ -126,4 +131,71 @@ describe('outside of its passes', () => {
       "Expected amp 'none' or 'bf16' but received 'fp16'",
     );
   });
+});
+
+describe('a training with bf16', () => {
+  const SIDE = 64;
+  /** Noise, and in every second image a bright disc somewhere: what is to be learnt. */
+  function batchOf(seed: number, count = 8): Batch {
+    const random = new Random([seed, 1, 2, 3]);
+    const images = new Float32Array(count * 3 * SIDE * SIDE);
+    const labels = new Float32Array(count);
+    for (let b = 0; b < count; b++) {
+      labels[b] = b % 2;
+      const [cy, cx] = [16 + random.below(32), 16 + random.below(32)];
+      for (let p = 0; p < SIDE * SIDE; p++) {
+        const inside = Math.hypot(Math.floor(p / SIDE) - cy, (p % SIDE) - cx) < 9;
+        const value = random.uniform(-0.5, 0.5) + (labels[b] && inside ? 1.5 : 0);
+        for (let c = 0; c < 3; c++) images[(b * 3 + c) * SIDE * SIDE + p] = value;
+      }
+    }
+    const boxes = Int32Array.from({ length: count * 4 }, (_, i) => (i % 2 ? SIDE : 0));
+    return { names: [...labels.keys()].map(String), images, height: SIDE, width: SIDE, labels, boxes };
+  }
+  const OPTIONS: StepOptions = {
+    scales: [1],
+    thresholds: { bkgScore: 0.45, highThre: 0.55, lowThre: 0.35, ignoreIndex: 255 },
+    par: { numIter: 2, dilations: [1, 2] },
+    radius: 8,
+    affinitySource: 'refined_aff_label',
+    camMode: 'eval',
+    segDetach: false,
+    weights: { cls: 1, seg: 0.1, aff: 0.1 },
+    device: 'cpu',
+    stride: 16,
+  };
+
+  /** Forty steps through all phases; the scores of images that were not seen, and the losses' course. */
+  function trajectory(amp: Amp) {
+    setupSeed(2);
+    using model = new WeTr({ backbone: 'mit_b0', numClasses: 2, amp }).train();
+    const optimizer = new PolyWarmupAdamW(
+      [{ parameters: [...model.parameters().values()], lr: 5e-4, weightDecay: 0.01 }],
+      { betas: [0.9, 0.999], warmupIter: 5, maxIter: 60, warmupRatio: 0.1, power: 1 },
+    );
+    const phaseOf = (step: number) => (step < 30 ? 'cls' : step < 35 ? 'cam' : 'affinity');
+    const steps = Array.from({ length: 40 }, (_, i) =>
+      trainStep(model, optimizer, batchOf(i), phaseOf(i), OPTIONS),
+    );
+    const unseen = batchOf(1000, 16);
+    model.eval();
+    const scores = scope(() =>
+      noGrad(() =>
+        numbers(model.forward(Tensor.from(unseen.images, [16, 3, SIDE, SIDE]), { cls: true }).cls!),
+      ),
+    );
+    optimizer.dispose();
+    const mean = (from: number) => steps.slice(from, from + 10).reduce((sum, s) => sum + s.clsLoss, 0) / 10;
+    return { auroc: auroc(scores, [...unseen.labels])!, first: mean(0), last: mean(30), steps };
+  }
+
+  it('learns what float32 learns', () => {
+    const [whole, half] = [trajectory('none'), trajectory('bf16')];
+    for (const { auroc, first, last, steps } of [whole, half]) {
+      expect(auroc).toBeGreaterThan(0.95);
+      expect(last).toBeLessThan(first / 2);
+      expect(steps.every(({ nonFinite }) => nonFinite === undefined)).toBe(true);
+    }
+    expect(Math.abs(half.first / whole.first - 1)).toBeLessThan(0.1);
+  }, 120_000);
 });

@@ -1,0 +1,20 @@
+// CUDA graphs of the CAM passes: hundreds of small kernels that the host would launch one by one, launched by one call.
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "cam/multi_scale_cam.h"
+
+namespace afa::cam {
+
+using CamPass = std::function<MultiScaleOutput(const at::Tensor& images)>;
+
+// `pass` by a graph of it, or nothing where it should run as it is: without a GPU, in train mode, whose random draws would
+// be the captured ones, for shapes that were not seen often enough, and where the batch is so large that the host is not
+// what the GPU waits for. A pass is captured once for each shape and checked against itself; one that cannot be captured
+// runs as it is from then on.
+std::optional<MultiScaleOutput> replayPass(const nn::WeTr& model, const at::Tensor& images,
+                                           const MultiScaleConfig& config, const CamPass& pass);
+
+}  // namespace afa::cam
