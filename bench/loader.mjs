@@ -1,9 +1,8 @@
 // npm run bench -- loader [--json]: images a second that the training loader reads and augments, and the seconds from
 // a list of 120,000 images to the first batch. Crop 320, batch 4, rescaling from 0.5 to 2: the shipped configurations.
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import sharp from 'sharp';
 import { loadConfig } from '../dist/config/load.js';
 import { formatTable } from '../dist/export/table.js';
@@ -11,33 +10,24 @@ import { writeNpy } from '../dist/io/npy.js';
 import { writeNpyDict } from '../dist/io/npy-dict.js';
 import { createTrainLoader } from '../dist/loading/loader.js';
 import { checkData } from '../dist/training/check-data.js';
+import { atLeast, RUNS, readOptions } from './lib/options.mjs';
 
-const HELP = `Usage: npm run bench -- loader [--json] [--workers N] [--runs N] [--names N]
+const HELP = `Usage: npm run bench -- loader [--json] [--workers N] [--runs N] [--names N] [--files N,N,...]
 
 Images a second of the training loader, for npy slices of 320 x 320 and JPEGs of 500 x 375 (quality 90), without cache;
-and seconds from a list of N names (120000) to the first batch.`;
+seconds from a list of N names (120000) to the first batch; and both again for folders of so many slices (--files; default
+1000,120000: links to a few, since a folder is what matters).`;
 
-let options;
-try {
-  options = parseArgs({
-    args: process.argv.slice(3),
-    options: {
-      help: { type: 'boolean', default: false },
-      json: { type: 'boolean', default: false },
-      workers: { type: 'string', default: '2' },
-      runs: { type: 'string', default: '5' },
-      names: { type: 'string', default: '120000' },
-    },
-  }).values;
-} catch (error) {
-  process.stderr.write(`Error: ${error.message}\n${HELP}\n`);
-  process.exit(2);
-}
-if (options.help) {
-  process.stdout.write(`${HELP}\n`);
-  process.exit(0);
-}
-const [workers, runs, nameCount] = [options.workers, options.runs, options.names].map(Number);
+const options = readOptions('loader', HELP, {
+  workers: { value: '2', read: atLeast(1) },
+  runs: RUNS(),
+  names: { value: '120000', read: atLeast(4) },
+  files: {
+    value: '1000,120000',
+    read: (text, name) => text.split(',').map((part) => atLeast(10)(part, name)),
+  },
+});
+const { workers, runs, names: nameCount } = options;
 const say = (text) => process.stderr.write(`${text}\n`);
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 
@@ -111,16 +101,39 @@ async function imagesPerSecond(config) {
   return { imagesPerSecond: median(rates), cpuMsPerImage: cpuMs / (runs * IMAGES) };
 }
 
+/** As a training starts: both splits are opened, and the workers list the folder for themselves. */
 async function secondsToFirstBatch(config) {
   const start = performance.now();
   const before = process.cpuUsage();
-  checkData(config);
-  const loader = createTrainLoader(config, { numWorkers: workers });
+  const { train: opened } = checkData(config);
+  const loader = createTrainLoader(config, { numWorkers: workers, opened });
   await loader.next();
   const seconds = (performance.now() - start) / 1000;
   const { user, system } = process.cpuUsage(before);
   await loader.close();
   return { seconds, cpuSeconds: (user + system) / 1e6 };
+}
+
+const lascConfig = (root, trainStart) =>
+  loadConfig({
+    dataset: 'lasc',
+    set: [`dataset.root_dir=${root}`, `dataset.slice_split=[0, ${trainStart}]`, 'dataset.cache_bytes=0'],
+  }).config;
+
+/** A folder of `count` slices, hard links to those of `folder`: a fifth of them validates. */
+async function manySlices(count, source) {
+  const root = join(folder, `files-${count}/imageSlice`);
+  mkdirSync(root, { recursive: true });
+  const real = readdirSync(source);
+  for (let i = 0; i < count; i++) {
+    const name = `P_${String(i).padStart(8, '0')}_${i % 2}.npy`;
+    linkSync(join(source, real[i % real.length]), join(root, name));
+  }
+  const config = lascConfig(root, Math.floor(count / 5));
+  const start = await secondsToFirstBatch(config);
+  const rate = await imagesPerSecond(config);
+  rmSync(root, { recursive: true });
+  return { files: count, ...rate, start };
 }
 
 const numbers = (count) => Array.from({ length: count }, (_, i) => String(i).padStart(8, '0'));
@@ -142,17 +155,17 @@ for (let i = 0; i < IMAGES; i++) {
 }
 writeVoc(join(folder, 'voc'), numbers(IMAGES), files);
 
-const npy = await imagesPerSecond(
-  loadConfig({
-    dataset: 'lasc',
-    set: [`dataset.root_dir=${slices}`, 'dataset.slice_split=[0, 1]', 'dataset.cache_bytes=0'],
-  }).config,
-);
+const npy = await imagesPerSecond(lascConfig(slices, 1));
 say(`  npy: ${npy.imagesPerSecond.toFixed(0)} images/s`);
 const jpeg = await imagesPerSecond(vocConfig(join(folder, 'voc')));
 say(`  JPEG: ${jpeg.imagesPerSecond.toFixed(0)} images/s`);
 writeVoc(join(folder, 'many'), numbers(nameCount), files);
 const firstBatch = await secondsToFirstBatch(vocConfig(join(folder, 'many')));
+const folders = [];
+for (const count of options.files) {
+  folders.push(await manySlices(count, slices));
+  say(`  ${count} slices: ${folders.at(-1).imagesPerSecond.toFixed(0)} images/s`);
+}
 rmSync(folder, { recursive: true });
 
 const result = {
@@ -164,6 +177,7 @@ const result = {
   npy320: npy,
   jpeg500x375: { ...jpeg, bytesPerImage: Math.round(bytes / IMAGES) },
   start: { names: nameCount, ...firstBatch },
+  folders,
 };
 if (options.json) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
 else {
@@ -183,6 +197,11 @@ else {
       `${firstBatch.seconds.toFixed(1)} s`,
       `${firstBatch.cpuSeconds.toFixed(1)} s of CPU`,
     ],
+    ...folders.map(({ files: count, imagesPerSecond: rate, start }) => [
+      `folder of ${count} slices`,
+      `${rate.toFixed(0)} images/s`,
+      `first batch after ${start.seconds.toFixed(1)} s, ${start.cpuSeconds.toFixed(1)} s of CPU`,
+    ]),
     ['workers', String(workers), ''],
     [`load of this machine (${result.cores} cores)`, result.load.toFixed(1), ''],
   ];
