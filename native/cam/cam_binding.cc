@@ -16,8 +16,9 @@ using Model = std::shared_ptr<nn::WeTr>;
 using MultiScale = std::tuple<at::Tensor, at::Tensor, int64_t, int64_t>;
 
 MultiScale multiScaleCam(Model model, at::Tensor images, std::vector<double> scales, bool affinity,
-                         bool flippedAffinity, int64_t chunk) {
-  auto out = cam::multiScaleCam(*model, images, {scales, affinity, flippedAffinity, chunk});
+                         bool flippedAffinity, int64_t chunk, std::optional<at::Tensor> scaleOne) {
+  auto out = cam::multiScaleCam(*model, images,
+                                {scales, affinity, flippedAffinity, chunk, scaleOne.value_or(at::Tensor())});
   return {out.cam, out.affinity, out.gridHeight, out.gridWidth};
 }
 
@@ -39,7 +40,8 @@ at::Tensor denseCrf(at::Tensor rgb, at::Tensor probabilities, int64_t iterations
 }  // namespace
 
 void registerCam(Exports& m) {
-  m.def("multiScaleCam", {"model", "images", "scales", "affinity", "flippedAffinity", "chunk"}, multiScaleCam);
+  m.def("multiScaleCam", {"model", "images", "scales", "affinity", "flippedAffinity", "chunk", "scaleOne"},
+        multiScaleCam);
   m.defAsync("predictAsync", {"model", "images", "scales", "chunk"}, predict);
   m.def("pixelAdaptiveRefine", {"images", "masks", "dilations", "iterations"},
         +[](at::Tensor images, at::Tensor masks, std::vector<int64_t> dilations, int64_t iterations) {

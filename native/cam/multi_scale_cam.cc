@@ -16,6 +16,15 @@ std::vector<double> orderedScales(const std::vector<double>& scales) {
   return out;
 }
 
+// Maps [B, C, h, w] of images and of their mirror images to [B, C, H, W], rectified.
+at::Tensor bestOfMirror(const at::Tensor& maps, const at::Tensor& mirrored, std::array<int64_t, 2> size) {
+  const int64_t B = maps.size(0);
+  // Mirrored back before resizing: the resize is symmetric, and the map is 256 times smaller here.
+  auto both = at::cat({maps, mirrored.flip({3})});
+  both = at::upsample_bilinear2d(both.contiguous(), size, /*align_corners=*/false);
+  return at::maximum(both.narrow(0, 0, B), both.narrow(0, B, B)).relu_();
+}
+
 // Maps of one scale, best of image and mirror image, at full size and rectified; fills `out`'s affinity if wanted.
 at::Tensor scaledCam(const nn::WeTr& model, const at::Tensor& images, double scale, const MultiScaleConfig& config,
                      bool affinity, MultiScaleOutput& out) {
@@ -27,16 +36,17 @@ at::Tensor scaledCam(const nn::WeTr& model, const at::Tensor& images, double sca
   }
   nn::WeTrWanted wanted{.cam = true, .affinity = affinity};
   if (affinity && !config.flippedAffinity) wanted.affinityImages = B;
+  if (scale == 1.0 && config.scaleOne.defined()) {
+    TORCH_CHECK(!affinity, "Maps of scale 1 from another pass come without its affinity: a scale above 1 is needed");
+    return bestOfMirror(config.scaleOne, model.forward(inputs.flip({3}), wanted).cam, {H, W});
+  }
   auto result = model.forward(at::cat({inputs, inputs.flip({3})}), wanted);
   if (affinity) {
     out.affinity = result.affinity;
     out.gridHeight = result.cam.size(2);
     out.gridWidth = result.cam.size(3);
   }
-  // Mirrored back before resizing: the resize is symmetric, and the map is 256 times smaller here.
-  auto both = at::cat({result.cam.narrow(0, 0, B), result.cam.narrow(0, B, B).flip({3})});
-  both = at::upsample_bilinear2d(both.contiguous(), {H, W}, /*align_corners=*/false);
-  return at::maximum(both.narrow(0, 0, B), both.narrow(0, B, B)).relu_();
+  return bestOfMirror(result.cam.narrow(0, 0, B), result.cam.narrow(0, B, B), {H, W});
 }
 
 MultiScaleOutput run(const nn::WeTr& model, const at::Tensor& images, const MultiScaleConfig& config) {
@@ -71,7 +81,9 @@ MultiScaleOutput multiScaleCam(const nn::WeTr& model, const at::Tensor& images, 
   std::vector<at::Tensor> cams, affinities, flipped;
   for (int64_t begin = 0; begin < B; begin += step) {
     const int64_t n = std::min(step, B - begin);
-    auto part = run(model, images.narrow(0, begin, n), config);
+    auto own = config;
+    if (config.scaleOne.defined()) own.scaleOne = config.scaleOne.narrow(0, begin, n);
+    auto part = run(model, images.narrow(0, begin, n), own);
     cams.push_back(part.cam);
     out.gridHeight = part.gridHeight;
     out.gridWidth = part.gridWidth;

@@ -11,6 +11,8 @@ struct MultiScaleConfig {
   bool affinity = false;       // also the affinity of the largest scale
   bool flippedAffinity = false;  // for the flipped images as well: [2B, N, N] instead of [B, N, N]
   int64_t chunk = 0;           // images per pass, 0: all; smaller passes hold less memory
+  // [B, numClasses-1, h, w], or none: maps at scale 1 that another pass has made. Only the mirror images pass then.
+  at::Tensor scaleOne;
 };
 
 struct MultiScaleOutput {

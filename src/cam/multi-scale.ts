@@ -12,6 +12,8 @@ export interface MultiScaleOptions {
   flippedAffinity?: boolean;
   /** Images a pass, 0 for all at once. By default few on the CPU: the same speed from caches, a third of the memory. */
   chunk?: number;
+  /** [B, numClasses-1, h, w]: maps at scale 1 of a pass made already. Only mirror images pass then; needs a scale above 1. */
+  scaleOne?: Tensor;
 }
 
 export interface MultiScaleCam {
@@ -40,7 +42,15 @@ export function multiScaleCam(model: WeTr, images: Tensor, options: MultiScaleOp
   const { scales, affinity = false, flippedAffinity = false } = options;
   const chunk = options.chunk ?? defaultChunk(images);
   const [cam, aff, gridHeight, gridWidth] = span('CAM passes', () =>
-    native.multiScaleCam(model.handle, Tensor.handle(images), scales, affinity, flippedAffinity, chunk),
+    native.multiScaleCam(
+      model.handle,
+      Tensor.handle(images),
+      scales,
+      affinity,
+      flippedAffinity,
+      chunk,
+      options.scaleOne && Tensor.handle(options.scaleOne),
+    ),
   );
   const out: MultiScaleCam = { cam: new Tensor(cam), grid: [gridHeight, gridWidth] };
   if (aff) out.affinity = new Tensor(aff);

@@ -41,6 +41,8 @@ interface Input {
   boxes: Boxes;
   /** The labels once more, on the host, where a caller has them: reading them back makes the host wait for a GPU. */
   hostLabels?: Float32Array;
+  /** [B, C, h, w]: maps at scale 1 of a pass made already, or none; see MultiScaleOptions.scaleOne. */
+  scaleOne?: Tensor;
 }
 
 /** Images that have a class: the maps of the others are not used by anything, so they are not computed. */
@@ -51,11 +53,16 @@ function positives({ labels, hostLabels }: Input): number[] {
   return rows.filter((i) => values.subarray(i * c, (i + 1) * c).some((v) => v > 0));
 }
 
-function take({ images, labels, boxes }: Input, rows: number[]): Input {
+function take({ images, labels, boxes, scaleOne }: Input, rows: number[]): Input {
   const index = Tensor.from(BigInt64Array.from(rows, BigInt)).to({ device: images.device });
   const picked = new Int32Array(rows.length * 4);
   for (const [i, row] of rows.entries()) picked.set(boxes.subarray(4 * row, 4 * row + 4), 4 * i);
-  return { images: images.indexSelect(0, index), labels: labels.indexSelect(0, index), boxes: picked };
+  return {
+    images: images.indexSelect(0, index),
+    labels: labels.indexSelect(0, index),
+    boxes: picked,
+    scaleOne: scaleOne?.indexSelect(0, index),
+  };
 }
 
 /** Labels of the images that have a class; see pixelLabels. */
@@ -67,9 +74,9 @@ function labelPositives(
   keepPropagated: boolean,
 ): PixelLabels {
   const { thresholds, par, scales, radius, chunk } = options;
-  const { images, labels, boxes } = input;
+  const { images, labels, boxes, scaleOne } = input;
   const [, , height, width] = images.shape as [number, number, number, number];
-  const multi = multiScaleCam(model, images, { scales, affinity: useAffinity, chunk });
+  const multi = multiScaleCam(model, images, { scales, affinity: useAffinity, chunk, scaleOne });
   const valid = validCam(multi.cam, labels);
   const out = { pseudo: camToLabel(valid, boxes, thresholds), validCam: valid };
   const colours = denormalize(images);

@@ -31,6 +31,10 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
         : undefined,
   },
   {
+    keys: ['cam.share_scale_1', 'cam.scales', 'train.accumulate'],
+    fault: shareableScale,
+  },
+  {
     keys: ['cam.scales', 'dataset.crop_size', 'backbone.stride'],
     fault: smallestInput,
   },
@@ -60,6 +64,20 @@ export const CROSS_CHECKS: readonly CrossCheck[] = [
         : undefined,
   },
 ];
+
+/** Affinity comes from the largest scale's own pass, and accumulated parts have their labels before any of them learns. */
+function shareableScale(share: boolean, scales: number[], accumulate: number): string | undefined {
+  if (!share) return undefined;
+  if (!scales.some((scale) => scale > 1))
+    return expected(
+      'a scale above 1 in cam.scales, which affinity is then read from',
+      'cam.share_scale_1',
+      share,
+    );
+  return accumulate > 1
+    ? expected('false with train.accumulate above 1', 'cam.share_scale_1', share)
+    : undefined;
+}
 
 /** Pixels a side that the first stage needs: its attention reduces the keys by an 8x8 convolution. */
 export const smallestSide = (stride: readonly number[]): number => 7 * stride[0]! + 1;

@@ -226,6 +226,11 @@ const cam = {
   mode: oneOf(['eval', 'train'])
     .default('eval')
     .describe("Model mode of training's CAM passes; the original's is train."),
+  share_scale_1: bool()
+    .default(false)
+    .describe(
+      'Take the maps at scale 1 from the training forward, with its drop path, instead of a pass of their own: less to compute.',
+    ),
   par: section(par),
 };
 

@@ -33,6 +33,8 @@ export interface Wanted {
   seg?: boolean;
   affinity?: boolean;
   attention?: boolean;
+  /** Raw class activation maps, without a gradient. */
+  cam?: boolean;
   /** The segmentation head sends no gradient into the encoder. */
   segDetach?: boolean;
 }
@@ -46,6 +48,8 @@ export interface WeTrOutput {
   affinity?: Tensor;
   /** For each block: pre-softmax, unscaled attention logits [B, heads, M, M], queries averaged to the key grid. */
   attention?: Tensor[];
+  /** [B, numClasses-1, h, w] raw class activation maps of the last stage. */
+  cam?: Tensor;
 }
 
 /** The original's four parameter groups. */
@@ -124,13 +128,20 @@ export class WeTr {
 
   /** images [B, 3, H, W], normalised. */
   forward(images: Tensor, wanted: Wanted = { cls: true, seg: true, affinity: true }): WeTrOutput {
-    const { cls = false, seg = false, affinity = false, attention = false, segDetach = false } = wanted;
-    const [clsOut, segOut, , affinityOut, attentionOut] = native.wetrForward(
+    const {
+      cls = false,
+      seg = false,
+      affinity = false,
+      attention = false,
+      cam = false,
+      segDetach = false,
+    } = wanted;
+    const [clsOut, segOut, camOut, affinityOut, attentionOut] = native.wetrForward(
       this.#handle,
       Tensor.handle(images),
       cls,
       seg,
-      false,
+      cam,
       affinity,
       attention,
       segDetach,
@@ -138,6 +149,7 @@ export class WeTr {
     const out: WeTrOutput = {};
     if (clsOut) out.cls = new Tensor(clsOut);
     if (segOut) out.seg = new Tensor(segOut);
+    if (camOut) out.cam = new Tensor(camOut);
     if (affinityOut) out.affinity = new Tensor(affinityOut);
     if (attention) out.attention = attentionOut.map((handle) => new Tensor(handle));
     return out;

@@ -242,6 +242,7 @@ export interface Bindings {
     affinity: boolean,
     flippedAffinity: boolean,
     chunk: number,
+    scaleOne?: TensorHandle,
   ): [cam: TensorHandle, affinity: TensorHandle | null, gridHeight: number, gridWidth: number];
   predictAsync(
     model: WeTrHandle,

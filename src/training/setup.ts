@@ -65,6 +65,7 @@ export function stepOptions(config: Config, device: Device, labels: readonly Uin
     radius: train.radius,
     affinitySource: train.aff_label_source,
     camMode: cam.mode,
+    shareScaleOne: cam.share_scale_1,
     segDetach: train.seg_detach,
     weights: train.loss_weights,
     positiveWeights: positiveWeights(train.positive_weight, labels, dataset.num_classes - 1),

@@ -30,6 +30,8 @@ export interface StepPart {
     /** uint8 [B, N, N] from affinityLabel. */
     pairs: Tensor;
   };
+  /** The training forward, where labels took their maps at scale 1 from it. */
+  out?: WeTrOutput;
 }
 
 /** How the parts of one batch share its pixels and pairs. */
@@ -38,28 +40,35 @@ export interface Shared {
   aff: SharedBatch | undefined;
 }
 
-/** Sends a batch to the device and makes its pixel labels, without gradients. */
+/**
+ * Sends a batch to the device and makes its pixel labels, without gradients.
+ * @param wanted of the training forward, which runs here where labels share its maps
+ */
 export function prepare(
   model: WeTr,
   batch: Batch,
   phase: Phase,
   options: StepOptions,
   show: boolean,
+  wanted: Wanted,
 ): StepPart {
   const { device } = options;
   const count = batch.names.length;
   const images = Tensor.from(batch.images, [count, 3, batch.height, batch.width], 'float32', device);
   const labels = Tensor.from(batch.labels, [count, batch.labels.length / count], 'float32', device);
   if (phase === 'cls') return { images, labels };
+  const out = options.shareScaleOne
+    ? span('forward', () => model.forward(images, { ...wanted, cam: true }))
+    : undefined;
   const training = model.training;
   model.train(options.camMode === 'train');
   try {
-    const input = { images, labels, boxes: batch.boxes, hostLabels: batch.labels };
+    const input = { images, labels, boxes: batch.boxes, hostLabels: batch.labels, scaleOne: out?.cam };
     const pixels = pixelLabels(model, input, phase === 'affinity', options, show);
     const grid = getDownSize([batch.height, batch.width], options.stride);
     const near = radiusMask(grid, options.radius, device);
     const pairs = affinityLabel(pixels.affinity, grid, near, options.thresholds.ignoreIndex);
-    return { images, labels, pixels: { ...pixels, pairs } };
+    return { images, labels, pixels: { ...pixels, pairs }, out };
   } finally {
     model.train(training);
   }
@@ -87,16 +96,16 @@ export interface PartLosses {
   logits?: Tensor;
 }
 
-/** Forward pass and losses of the phase. */
+/** Forward pass, where it has not been made for the labels, and losses of the phase. */
 export function learn(
   model: WeTr,
-  { images, labels, pixels }: StepPart,
+  { images, labels, pixels, ...part }: StepPart,
   wanted: Wanted,
   shared: Shared,
   options: StepOptions,
 ): PartLosses {
   const { weights, positiveWeights, device, thresholds } = options;
-  const out = span('forward', () => model.forward(images, wanted));
+  const out = part.out ?? span('forward', () => model.forward(images, wanted));
   return span('losses', () => {
     const positive = positiveWeights && Tensor.from(positiveWeights, undefined, 'float32', device);
     const cls = multilabelSoftMarginLoss(out.cls!, labels, positive);

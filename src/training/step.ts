@@ -17,6 +17,8 @@ export interface StepOptions extends PipelineOptions {
   /** CAM passes in eval mode, or in train mode as the original runs them. */
   camMode: 'eval' | 'train';
   segDetach: boolean;
+  /** Take the maps at scale 1 from the training forward, of a batch in one piece. */
+  shareScaleOne?: boolean;
   weights: { cls: number; seg: number; aff: number };
   /** Factors on the classification loss of positive labels, one for each class. Absent: none. */
   positiveWeights?: Float32Array | undefined;
@@ -81,8 +83,14 @@ export function queueStep(
     const learnt = { cls: true, seg: pixelPhase, affinity: pixelPhase };
 
     const statistics = pixelPhase ? statisticsOf(model) : [];
+    const wantedOf = (isShown: boolean) => ({
+      ...learnt,
+      affinity: pixelPhase || isShown,
+      attention: isShown,
+      segDetach,
+    });
     const parts = span(pixelPhase ? 'labels' : 'images', () =>
-      batches.map((one) => prepare(model, one, phase, options, show)),
+      batches.map((one) => prepare(model, one, phase, options, show, wantedOf(show))),
     );
     // A batch in one piece counts while it learns.
     const shared = parts.length === 1 ? { seg: ddp, aff: ddp } : countTogether(parts, options);
@@ -92,8 +100,7 @@ export function queueStep(
       scope(() => {
         const last = i === parts.length - 1;
         const isShown = show && last;
-        const wanted = { ...learnt, affinity: pixelPhase || isShown, attention: isShown, segDetach };
-        const { numbers, ...own } = learn(model, part, wanted, shared, options);
+        const { numbers, ...own } = learn(model, part, wantedOf(isShown), shared, options);
         const loss = parts.length === 1 ? own.loss : own.loss.div(parts.length);
         // Processes exchange gradients once they are complete.
         span('backward', () => (ddp ? ddp.backward(loss, learnt, { sync: last }) : loss.backward()));

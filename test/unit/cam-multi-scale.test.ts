@@ -148,3 +148,35 @@ describe('side effects', () => {
     ),
   );
 });
+
+describe('maps at scale 1 that are there already', () => {
+  const scales = [1, 0.5, 1.5];
+
+  run('give what an own pass gives, whatever the images a pass', () => {
+    const input = images(3, 96, 64);
+    const expected = numbers(multiScaleCam(model, input, { scales }).cam);
+    const scaleOne = model.forwardCam(input);
+    for (const chunk of [0, 2])
+      expectClose(numbers(multiScaleCam(model, input, { scales, scaleOne, chunk }).cam), expected, 1e-5);
+  });
+
+  run('are what the result is made of', () => {
+    const input = images(1, 64, 64);
+    const other = model.forwardCam(images(1, 64, 64).mul(3));
+    const [own, given] = [{}, { scaleOne: other }].map((more) =>
+      numbers(multiScaleCam(model, input, { scales, ...more }).cam),
+    );
+    expect(given).not.toEqual(own);
+  });
+
+  run('are refused where their affinity would be needed', () => {
+    const input = images(1, 64, 64);
+    const scaleOne = model.forwardCam(input);
+    const error = caught(() => multiScaleCam(model, input, { scales: [1], affinity: true, scaleOne }));
+    expectTorchError(error, {
+      code: 'ERR_TORCH',
+      op: 'multiScaleCam',
+      message: /a scale above 1 is needed/,
+    });
+  });
+});

@@ -141,6 +141,16 @@ describe('one fault gives one line', () => {
     ],
     [
       'optimizer:',
+      'cam: {share_scale_1: true, scales: [1, 0.5]}\noptimizer:',
+      'FILE:11: Expected a scale above 1 in cam.scales, which affinity is then read from for cam.share_scale_1 but received boolean true.',
+    ],
+    [
+      'eval_iters: 20',
+      'eval_iters: 20\n  accumulate: 2\ncam: {share_scale_1: true}',
+      'FILE:12: Expected false with train.accumulate above 1 for cam.share_scale_1 but received boolean true.',
+    ],
+    [
+      'optimizer:',
       'cam:\n  scales:\n    - 1\n    - -0.5\noptimizer:',
       'FILE:14: Expected a number above 0 for cam.scales[1] but received number -0.5.',
     ],

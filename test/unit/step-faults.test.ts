@@ -137,3 +137,27 @@ describe('positiveWeights', () => {
     expect(positiveWeights(1, labels, 3)).toBeUndefined();
   });
 });
+
+describe('maps at scale 1 of the training forward (cam.share_scale_1)', () => {
+  const scales = [1, 0.5, 1.5];
+  const PHASES = ['cam', 'affinity'] as const;
+  const step = (phase: (typeof PHASES)[number], shareScaleOne: boolean) => {
+    let result: ReturnType<typeof trainStep> | undefined;
+    withModel((model, optimizer) => {
+      result = trainStep(model, optimizer, BATCH, phase, { ...OPTIONS, scales, shareScaleOne });
+    });
+    return result!;
+  };
+
+  it.each(PHASES)(
+    'give the same step without drop path, with a negative image beside (%s labels)',
+    (phase) => {
+      const [own, shared] = [step(phase, false), step(phase, true)];
+      expect(own.foreground + own.background).toBeGreaterThan(0);
+      for (const key of ['loss', 'clsLoss', 'segLoss', 'affLoss'] as const)
+        expect(shared[key]).toBeCloseTo(own[key], 5);
+      for (const key of ['foreground', 'background', 'posCount', 'negCount'] as const)
+        expect(shared[key]).toBe(own[key]);
+    },
+  );
+});
