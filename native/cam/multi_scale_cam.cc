@@ -73,7 +73,9 @@ MultiScaleOutput multiScaleCam(const nn::WeTr& model, const at::Tensor& images, 
   const int64_t B = images.size(0), step = config.chunk > 0 ? config.chunk : B;
   if (step >= B) {
     const auto pass = [&](const at::Tensor& input) { return run(model, input, config); };
-    if (auto replayed = replayPass(model, images, config, pass)) return *replayed;
+    // A graph would read the maps of scale 1 where they lay when it was captured.
+    if (!config.scaleOne.defined())
+      if (auto replayed = replayPass(model, images, config, pass)) return *replayed;
     return pass(images);
   }
 
