@@ -5,23 +5,24 @@ import { afterAll, describe, expect, it } from 'vitest';
 
 const NAMES = [`afa-${process.pid}-a`, `afa-${process.pid}-b`] as const;
 const ADDRESSES = ['10.77.0.1', '10.77.0.2'] as const;
+/** The two ends of the cable. */
+const ENDS = [`afa${process.pid % 10000}a`, `afa${process.pid % 10000}b`] as const;
 
 const ip = (...args: string[]): boolean => spawnSync('ip', args, { stdio: 'ignore' }).status === 0;
 
 function connect(): boolean {
   if (!NAMES.every((name) => ip('netns', 'add', name))) return false;
-  const ends = [`afa${process.pid % 10000}a`, `afa${process.pid % 10000}b`] as const;
   const cable = ip(
     'link',
     'add',
-    ends[0],
+    ENDS[0],
     'netns',
     NAMES[0],
     'type',
     'veth',
     'peer',
     'name',
-    ends[1],
+    ENDS[1],
     'netns',
     NAMES[1],
   );
@@ -29,8 +30,8 @@ function connect(): boolean {
     cable &&
     NAMES.every(
       (name, i) =>
-        ip('-n', name, 'addr', 'add', `${ADDRESSES[i]}/24`, 'dev', ends[i]!) &&
-        ip('-n', name, 'link', 'set', ends[i]!, 'up') &&
+        ip('-n', name, 'addr', 'add', `${ADDRESSES[i]}/24`, 'dev', ENDS[i]!) &&
+        ip('-n', name, 'link', 'set', ENDS[i]!, 'up') &&
         ip('-n', name, 'link', 'set', 'lo', 'up'),
     )
   );
@@ -98,6 +99,39 @@ describe.skipIf(!connected)('two machines', () => {
     const { status, err } = await onMachine(0, code);
     expect(status).not.toBe(0);
     expect(err).toMatch(/rank 1/);
+  }, 60_000);
+
+  /** Both in step 812, where machine 1 does something that machine 0 can only guess. */
+  const lose = (how: string) => {
+    const code = `${JOIN.replace('20_000', '5_000')}
+      import { execFileSync } from 'node:child_process';
+      group.at('step 812');
+      await new Promise((resolve) => setTimeout(resolve, 700));
+      await group.barrier();
+      if (rank === 1) ${how};
+      await group.allReduce(Tensor.full([1000], 1)).then(
+        () => console.log('no error'),
+        (error) => console.log(error.message),
+      );
+      process.exit();`;
+    return Promise.all([onMachine(0, code), onMachine(1, code)]);
+  };
+
+  it('the one that remains names a process that was killed, its host and its step', async () => {
+    const [mine, killed] = await lose("process.kill(process.pid, 'SIGKILL')");
+    expect(killed.out).toBe('');
+    expect(mine.out).toMatch(
+      /^allReduce\(\): Rank 1 of 2 \(process \d+ on \S+\) no longer answers, last heard of in step 812\. This is rank 0 in step 812 \(.*10\.77\.0\.2/,
+    );
+  }, 60_000);
+
+  it('each names the other when the cable is cut', async () => {
+    const [first, second] = await lose(`execFileSync('ip', ['link', 'set', '${ENDS[1]}', 'down'])`);
+    ip('-n', NAMES[1], 'link', 'set', ENDS[1], 'up');
+    expect(first.out).toMatch(/Rank 1 of 2 .* no longer answers.* This is rank 0 in step 812 \(.*imed out/);
+    expect(second.out).toMatch(
+      /Rank 0 of 2 .*, which holds the store of all ranks, no longer answers\. This is rank 1 in step 812/,
+    );
   }, 60_000);
 });
 
