@@ -56,9 +56,10 @@ Napi::Value destroy(Napi::Env env, GroupPtr group) {
 using ReducerPtr = std::shared_ptr<GradientReducer>;
 
 ReducerPtr createReducer(GroupPtr group, std::vector<at::Tensor> parameters, std::vector<std::string> names,
-                         int64_t bucketBytes, int64_t firstBucketBytes) {
+                         int64_t bucketBytes, int64_t firstBucketBytes, bool half) {
   checkUsable(*group, "reducerCreate");
-  return std::make_shared<GradientReducer>(group, std::move(parameters), names, bucketBytes, firstBucketBytes);
+  return std::make_shared<GradientReducer>(group, std::move(parameters), names, bucketBytes, firstBucketBytes,
+                                           half);
 }
 
 }  // namespace
@@ -90,7 +91,8 @@ void registerDistributed(Exports& m) {
     return sumNow(*group, tensor, "sumNow");
   });
 
-  m.def("reducerCreate", {"group", "parameters", "names", "bucketBytes", "firstBucketBytes"}, createReducer);
+  m.def("reducerCreate", {"group", "parameters", "names", "bucketBytes", "firstBucketBytes", "half"},
+        createReducer);
   m.def("reducerBackward", {"reducer", "loss"}, +[](ReducerPtr reducer, at::Tensor loss) { reducer->backward(loss); });
   m.def("reducerBucketCount", {"reducer"}, +[](ReducerPtr reducer) { return reducer->bucketCount(); });
   m.def("reducerDispose", {"reducer"}, +[](Napi::Value value) {

@@ -25,7 +25,8 @@ std::unordered_map<size_t, std::string> indexed(const std::vector<std::string>& 
 }  // namespace
 
 GradientReducer::GradientReducer(const std::shared_ptr<Group>& group, std::vector<at::Tensor> parameters,
-                                 const std::vector<std::string>& names, int64_t bucketBytes, int64_t firstBucketBytes)
+                                 const std::vector<std::string>& names, int64_t bucketBytes, int64_t firstBucketBytes,
+                                 bool half)
     : group(group),
       parameters_(parameters),
       names_(names),
@@ -33,7 +34,9 @@ GradientReducer::GradientReducer(const std::shared_ptr<Group>& group, std::vecto
                std::vector<bool>(parameters.size(), false), bucketBytes, /*find_unused_parameters=*/false,
                /*gradient_as_bucket_view=*/true, indexed(names), firstBucketBytes,
                /*skip_all_reduce_unused_params=*/false, /*use_python_reducer=*/false,
-               std::vector<int64_t>{firstBucketBytes, bucketBytes}) {}
+               std::vector<int64_t>{firstBucketBytes, bucketBytes}) {
+  if (half) reducer_.register_builtin_comm_hook(c10d::BuiltinCommHookType::FP16_COMPRESS);
+}
 
 void GradientReducer::backward(const at::Tensor& loss) {
   awaitNow(group->speaker(), [&] {

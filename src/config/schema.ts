@@ -201,6 +201,9 @@ const train = {
     .describe(
       'On CUDA, replay the kernels of CAM passes in one launch, where shapes repeat and cam.mode is eval.',
     ),
+  gradient_compression: oneOf(['none', 'fp16'])
+    .default('none')
+    .describe('How gradients travel between processes: as float32, or as float16 for slow networks.'),
   drop_path: fraction().default(0.1).describe('Largest stochastic-depth rate, in the last block.'),
   loss_weights: section(loss_weights),
   tensorboard: section(tensorboard),

@@ -10,6 +10,11 @@ export interface DdpOptions {
   bucketBytes?: number;
   /** The first bucket is smaller, so that communication begins early in backward; 1 MiB by default. */
   firstBucketBytes?: number;
+  /**
+   * fp16: gradients travel as float16, half the bytes. Each is rounded to 11 bits, below 6e-8 to 0; above 65504 it
+   * becomes infinite, which a step treats as any gradient that is not finite. Default none.
+   */
+  gradientCompression?: 'none' | 'fp16';
 }
 
 const MIB = 1 << 20;
@@ -53,6 +58,7 @@ export class Ddp implements SharedBatch {
     return new Ddp(model, gradients, statistics, {
       bucketBytes: 25 * MIB,
       firstBucketBytes: MIB,
+      gradientCompression: 'none',
       ...options,
     });
   }
@@ -103,13 +109,14 @@ export class Ddp implements SharedBatch {
     if (this.#reducer) native.reducerDispose(this.#reducer.handle);
     this.#reducer = undefined;
     const parameters = this.#model.trainableFor({ cls, seg, affinity });
-    const { bucketBytes, firstBucketBytes } = this.#options;
+    const { bucketBytes, firstBucketBytes, gradientCompression } = this.#options;
     const handle = native.reducerCreate(
       this.#gradients.handle,
       [...parameters.values()].map(Tensor.handle),
       [...parameters.keys()],
       bucketBytes,
       firstBucketBytes,
+      gradientCompression === 'fp16',
     );
     this.#reducer = { outputs, handle };
     return handle;

@@ -333,6 +333,7 @@ export interface Bindings {
     names: readonly string[],
     bucketBytes: number,
     firstBucketBytes: number,
+    half: boolean,
   ): ReducerHandle;
   reducerBackward(reducer: ReducerHandle, loss: TensorHandle): void;
   reducerBucketCount(reducer: ReducerHandle): number;

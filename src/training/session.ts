@@ -127,7 +127,9 @@ export class TrainSession {
   async join(): Promise<void> {
     const { team, model, config, progress } = this;
     if (!team.group) return;
-    this.ddp = await Ddp.create(model, team.group);
+    this.ddp = await Ddp.create(model, team.group, {
+      gradientCompression: config.train.gradient_compression,
+    });
     if (!this.#exact) setupSeed(streamSeed(config.train.seed, progress.iteration, team.rank));
   }
 

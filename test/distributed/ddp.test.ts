@@ -79,6 +79,29 @@ describe('Ddp', () => {
     expect(furthest(several!, one!)).toBeLessThan(2e-5);
   });
 
+  it('sends float16 gradients where asked: the means are those of 11 bits', async () => {
+    const code = (compression: string) => `
+      import { losses, makeModel, gradients } from '${SHARE}';
+      import { writeFileSync } from 'node:fs';
+      const model = makeModel();
+      const ddp = await Ddp.create(model, group, { gradientCompression: '${compression}' });
+      scope(() => {
+        const { loss, wanted } = losses(model, 'affinity', ddp);
+        ddp.backward(loss, wanted);
+      });
+      if (rank === 0) writeFileSync('${folder}/${compression}.bin', gradients(model));
+      report({});
+      await group.barrier();`;
+    await ranksJson(2, code('none'));
+    await ranksJson(2, code('fp16'));
+    const [exact, half] = [floats('', 'none'), floats('', 'fp16')];
+    // Each share is rounded by at most 2^-11 of itself, and shares may cancel: as a whole, well below 1e-3.
+    const norm = (values: Float32Array) => Math.sqrt(values.reduce((sum, v) => sum + v * v, 0));
+    const error = norm(half.map((value, i) => value - exact[i]!)) / norm(exact);
+    expect(error, 'they did travel as float16').toBeGreaterThan(1e-5);
+    expect(error).toBeLessThan(1e-3);
+  });
+
   it('names the first difference between models on every rank, and their sizes', async () => {
     const shapes = await ranksJson<Told>(
       3,
