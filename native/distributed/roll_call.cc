@@ -104,7 +104,7 @@ void RollCall::run() {
 
 bool RollCall::waitForBeat() {
   std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, asked_ ? kHurriedInterval : kInterval, [this] { return stop_ || hurry_; });
+  changed_.wait_for(lock, asking_ > 0 ? kHurriedInterval : kInterval, [this] { return stop_ || hurry_; });
   hurry_ = false;
   awake();
   return !stop_;
@@ -130,7 +130,7 @@ void RollCall::beat() {
     own = c10::str(++beats_, " ", calls_.load(), " ", verdict_.text.empty() ? 0 : 1, " ", place_);
     proposed = proposed_;
     verdict = verdict_;
-    asked = asked_;
+    asked = asking_ > 0;
   }
   store_->set(keyOf(rank_), own);
   const bool told = !verdict.text.empty();
@@ -179,12 +179,17 @@ void RollCall::hear(const std::vector<std::string>& entries) {
   }
 }
 
-void RollCall::ask(bool timedOut) {
-  timedOut_ = timedOut_ || timedOut;
-  if (!asked_)
-    for (auto& heard : heard_) heard.last = Clock::now();
-  asked_ = hurry_ = true;
-  changed_.notify_all();
+RollCall::Asking::Asking(RollCall& call, bool timedOut) : call(call) {
+  if (call.asking_++ == 0) {
+    call.timedOut_ = call.allAnswer_ = false;
+    for (auto& heard : call.heard_) {
+      heard = {};
+      heard.last = Clock::now();
+    }
+  }
+  call.timedOut_ = call.timedOut_ || timedOut;
+  call.hurry_ = true;
+  call.changed_.notify_all();
 }
 
 bool RollCall::isSilent(int rank) const { return Clock::now() - heard_[rank].last > kSilence; }
@@ -217,14 +222,14 @@ void RollCall::judge() {
       proposed_.text += " answers, but has not come to the call in which the others waited" +
                         (place.empty() ? "" : ": it is in " + place);
   }
-  if (ranks.size() > kMostNamed) proposed_.text += c10::str(". Nor do ", ranks.size() - kMostNamed, " more ranks");
+  if (ranks.size() > kMostNamed) proposed_.text += c10::str(". So it is with ", ranks.size() - kMostNamed, " more");
   proposed_.ranks = ranks;
   hurry_ = !ranks.empty();
 }
 
 std::string RollCall::inquire(bool timedOut) {
   std::unique_lock lock(mutex_);
-  ask(timedOut);
+  const Asking asking(*this, timedOut);
   // Counted from here: a process that was stopped has its own silence behind it.
   const auto from = Clock::now();
   const auto silentStore = [&] { return Clock::now() - std::max(from, answered_) > kSilence; };
@@ -244,7 +249,7 @@ void RollCall::tell(const std::string& fault) {
   std::unique_lock lock(mutex_);
   if (ended_ || !verdict_.text.empty() || !proposed_.text.empty()) return;
   proposed_ = {{rank_}, name(rank_) + " failed" + (place_.empty() ? "" : " in " + place_) + ": " + fault};
-  ask(false);
+  const Asking asking(*this, false);
   const auto deadline = Clock::now() + kReading;
   while (verdict_.text.empty() && !ended_ && Clock::now() < deadline) changed_.wait_for(lock, kHurriedInterval);
   untilTold(lock);

@@ -59,7 +59,12 @@ class RollCall : public std::enable_shared_from_this<RollCall> {
   void beat();
   std::vector<std::string> entries();
   void hear(const std::vector<std::string>& entries);
-  void ask(bool timedOut);
+  // While it lives, the thread reads what the others write.
+  struct Asking {
+    Asking(RollCall& call, bool timedOut);
+    ~Asking() { --call.asking_; }
+    RollCall& call;
+  };
   bool isSilent(int rank) const;
   void judge();
   void untilTold(std::unique_lock<std::mutex>& lock);
@@ -75,7 +80,8 @@ class RollCall : public std::enable_shared_from_this<RollCall> {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool stop_ = false, hurry_ = false, ended_ = false, gone_ = false;
-  bool asked_ = false, timedOut_ = false, allAnswer_ = false, told_ = false;
+  bool timedOut_ = false, allAnswer_ = false, told_ = false;
+  int asking_ = 0;  // calls of inquire() and tell() under way
   std::string place_;
   int64_t beats_ = 0;
   std::vector<Heard> heard_;

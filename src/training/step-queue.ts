@@ -29,6 +29,11 @@ export class StepQueue {
     this.#ahead = session.device.startsWith('cuda') ? 1 : 0;
   }
 
+  /** Whether steps are under way: one that exchanges gradients with a lost process never ends. */
+  get unread(): boolean {
+    return this.#waiting.length > 0;
+  }
+
   /** @throws NonFiniteLoss for a step that is not finite, under `train.non_finite: stop`; its update was left out */
   async add(step: Waiting): Promise<void> {
     this.#waiting.push(step);

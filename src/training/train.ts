@@ -65,7 +65,8 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
     // Outside of a step the weights are sound: a bad slice must not cost the hours before it.
     const isSound = !stepping && !queue.failed && !(error instanceof NonFiniteLoss);
     const lost = error instanceof TorchError && error.code === 'ERR_DISTRIBUTED';
-    if (lost && (stepping || queue.failed)) throw new TeamLost(error, iteration + 1, session.saved);
+    if (lost && (stepping || queue.failed || queue.unread))
+      throw new TeamLost(error, stepping ? iteration + 1 : iteration, session.saved);
     const ranOut = stepping && OutOfMemory.of(error, iteration + 1, config, session.device);
     if (ranOut) throw ranOut;
     if (!isSound || iteration === session.startedWith) throw error;
