@@ -13,7 +13,7 @@ const SUBJECTS = {
   pipeline: { takes: ['threads', 'runs'], usual: true },
   model: { takes: ['threads', 'runs'], usual: true },
   loader: { takes: ['runs'], usual: true },
-  export: { takes: ['threads'] },
+  export: { takes: ['threads'], usual: true },
   overhead: { takes: [], usual: true },
   profile: { takes: ['threads'] },
   crf: { takes: ['threads', 'runs'] },

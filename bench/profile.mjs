@@ -8,24 +8,27 @@ import { getBackbone } from '../dist/models/backbones.js';
 import { beginIteration, endIteration, Profiler, span } from '../dist/profile/index.js';
 import { encoderFlops, memoryGbps } from './lib/arithmetic.mjs';
 import { machineFacts, print, processFacts, say } from './lib/measuring.mjs';
-import { atLeast, RUNS, readOptions, THREADS } from './lib/options.mjs';
+import { atLeast, listOf, RUNS, readOptions, THREADS } from './lib/options.mjs';
 import { groupOf, selfTimes } from './lib/self-times.mjs';
 import * as workloads from './workloads.mjs';
 
-const HELP = `Usage: npm run bench -- profile [--json] [--threads N] [--runs N] [--top N]
+const HELP = `Usage: npm run bench -- profile [--json] [--threads N] [--runs N] [--top N] [--kinds LIST]
 
 Shares of the time of an iteration by kind of work and by operation (crop 320, batch 4, mit_b1, float32, CPU; 3 runs
-after a warm-up; the 8 largest operations). A trace of a whole run: node dist/train.js ... --profile.`;
+after a warm-up; the 8 largest operations; all kinds: cls,cam,affinity,export,validation). A trace of a whole run: node dist/train.js ... --profile.`;
+
+const ALL = ['cls', 'cam', 'affinity', 'export', 'validation'];
 
 const options = readOptions('profile', HELP, {
   threads: THREADS(),
   runs: RUNS('3'),
+  kinds: { value: ALL.join(','), read: listOf(ALL) },
   top: { value: '8', read: atLeast(1) },
 });
 const { runs } = options;
 const threads = workloads.useThreads(options.threads);
 const matmulGflops = workloads.matmulGflops();
-const KINDS = ['cls', 'cam', 'affinity', 'export', 'validation'];
+const KINDS = options.kinds;
 
 let text = '';
 const profiler = new Profiler({
@@ -38,7 +41,7 @@ const profiler = new Profiler({
 });
 say(`Recording ${runs} iterations of ${KINDS.join(', ')} with ${threads} threads`);
 const training = workloads.training();
-for (const phase of ['cls', 'cam', 'affinity']) {
+for (const phase of KINDS.filter((kind) => kind !== 'export' && kind !== 'validation')) {
   for (let i = 0; i <= runs; i++) {
     beginIteration(phase);
     span('step', () => training.step(phase));
@@ -49,8 +52,8 @@ training.dispose();
 const folder = mkdtempSync(join(tmpdir(), 'afa-bench-'));
 const inference = workloads.inference(folder);
 // Both begin their own iterations, one an image.
-for (let i = 0; i <= runs; i++) await inference.exportMap();
-for (let i = 0; i <= runs; i++) await inference.validateImage();
+if (KINDS.includes('export')) for (let i = 0; i <= runs; i++) await inference.exportMap();
+if (KINDS.includes('validation')) for (let i = 0; i <= runs; i++) await inference.validateImage();
 rmSync(folder, { recursive: true });
 profiler.finish();
 
@@ -107,7 +110,7 @@ const result = {
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
 print(result, options.json, () => {
-  const groups = Object.keys(result.kinds.affinity.groupShares);
+  const groups = Object.keys(result.kinds[KINDS[0]].groupShares);
   for (const kind of KINDS)
     for (const group of Object.keys(result.kinds[kind].groupShares))
       if (!groups.includes(group)) groups.push(group);

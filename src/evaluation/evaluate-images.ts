@@ -193,7 +193,7 @@ export async function evaluateImages(
     }
     await writes.finish();
   } finally {
-    endIteration();
+    endIteration(false);
     model.train(training);
     await writes.settle();
   }

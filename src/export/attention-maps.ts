@@ -182,7 +182,7 @@ export async function exportAttentionMaps(
     }
     await writes.finish();
   } finally {
-    endIteration();
+    endIteration(false);
     model.train(training);
     await writes.settle();
   }

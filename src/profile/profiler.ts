@@ -40,6 +40,8 @@ export class Profiler implements SpanSink {
   readonly #counts = new Map<string, number>();
   readonly #mainThread = native.currentThread();
   #present: Iteration | undefined;
+  /** The kind of the iteration that was begun last and not ended, recorded or not. */
+  #last: string | undefined;
 
   constructor(options: ProfilerOptions) {
     this.#options = { warmup: 2, iterations: 3, ...options };
@@ -51,20 +53,24 @@ export class Profiler implements SpanSink {
   }
 
   iteration(kind: string, facts: Readonly<Record<string, unknown>>): void {
-    this.endIteration();
+    this.endIteration(true);
     const { warmup, iterations } = this.#options;
     const count = (this.#counts.get(kind) ?? 0) + 1;
     this.#counts.set(kind, count);
+    this.#last = kind;
     if (count <= warmup || count > warmup + iterations) return;
     const limit = Math.min(MOST_OPERATIONS, this.#trace.room);
     native.recordOpsStart(limit, true);
     this.#present = { kind, facts: { ...facts, number: count }, start: microseconds() };
   }
 
-  endIteration(): void {
+  endIteration(whole: boolean): void {
+    const last = this.#last;
+    this.#last = undefined;
+    if (!whole && last !== undefined) this.#counts.set(last, this.#counts.get(last)! - 1);
     if (!this.#present) return;
     const { kind, facts, start } = this.#present;
-    this.#trace.add('iteration', kind, start, microseconds(), MAIN_TRACK, facts);
+    if (whole) this.#trace.add('iteration', kind, start, microseconds(), MAIN_TRACK, facts);
     this.#present = undefined;
     this.#takeOperations();
     const { warmup, iterations } = this.#options;
@@ -93,7 +99,7 @@ export class Profiler implements SpanSink {
   /** Ends the recording and writes the file. */
   finish(): void {
     setSink(undefined);
-    this.endIteration();
+    this.endIteration(true);
     this.save();
   }
 

@@ -14,7 +14,7 @@ export interface SpanSink {
   /** Whether the present iteration is one of those that are recorded in full. */
   readonly isOpen: boolean;
   iteration(kind: string, facts: Readonly<Record<string, unknown>>): void;
-  endIteration(): void;
+  endIteration(whole: boolean): void;
   timed<T>(name: string, body: () => T): T;
   add(name: string, start: number, end: number, track?: Track): void;
 }
@@ -46,7 +46,10 @@ export function beginIteration(kind: string, facts: Readonly<Record<string, unkn
   sink?.iteration(kind, facts);
 }
 
-/** Ends the iteration that was begun last, when no other follows it. */
-export function endIteration(): void {
-  sink?.endIteration();
+/**
+ * Ends the iteration that was begun last, when no other follows it.
+ * @param whole false for one that turned out to have no work: it is not counted
+ */
+export function endIteration(whole = true): void {
+  sink?.endIteration(whole);
 }

@@ -99,7 +99,7 @@ export async function validate(
       beginIteration('validation');
     }
   } finally {
-    endIteration();
+    endIteration(false);
     model.train(training);
   }
   if (await team.any(stopped)) return undefined;
