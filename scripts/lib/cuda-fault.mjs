@@ -43,7 +43,6 @@ function readFirst(file) {
 export function readMachine(env = process.env) {
   const bus = '/sys/bus/pci/devices';
   const devices = existsSync(bus) ? readdirSync(bus).map((name) => join(bus, name)) : [];
-  const libtorch = findLibtorch({ env });
   return {
     // PCI's numbers: vendor 10de is NVIDIA, class 03 displays and 3D controllers.
     gpu: devices.some(
@@ -53,7 +52,11 @@ export function readMachine(env = process.env) {
     kernelDriver: readFirst('/proc/driver/nvidia/version').match(/\s(\d+\.\d[\d.]*)\s/)?.[1],
     wsl: existsSync('/dev/dxg'),
     visible: env.CUDA_VISIBLE_DEVICES,
-    newLibtorch: libtorch?.flavour === 'cuda' ? libtorch.path : undefined,
+    // Asks the loader about half a gigabyte of libraries, so only when it matters.
+    get newLibtorch() {
+      const libtorch = findLibtorch({ env });
+      return libtorch?.flavour === 'cuda' ? libtorch.path : undefined;
+    },
   };
 }
 

@@ -36,9 +36,6 @@ export const isDeterministic = (): boolean => native.isDeterministic();
 export const buildInfo = () => native.buildInfo();
 export const deviceAvailable = (device: Device): boolean => native.deviceAvailable(device);
 
-/** What CUDA is here: the driver, and the GPUs it shows. Null where the addon was built without CUDA's headers. */
-export const cudaStatus = () => native.cudaStatus();
-
 // The words for what keeps CUDA away lie in a script, as doctor needs them before anything is compiled.
 const explanation = new URL('../../scripts/lib/cuda-fault.mjs', import.meta.url).href;
 const { cudaFault } = (await import(explanation)) as {
@@ -59,6 +56,6 @@ export function whyUnavailable(device: Device): string | undefined {
       : 'this libtorch was built without MPS (it exists for macOS on Apple silicon)';
   }
   const index = Number(device.split(':')[1] ?? 0);
-  const fault = cudaFault(buildInfo(), cudaStatus(), { index, answers: deviceAvailable(device) });
+  const fault = cudaFault(buildInfo(), native.cudaStatus(), { index, answers: deviceAvailable(device) });
   return fault && `${fault.reason}. To mend it: ${fault.fix}`;
 }
