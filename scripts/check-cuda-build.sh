@@ -118,7 +118,7 @@ check_tools() {
 install_torch() {
   [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
   local pip=("$venv/bin/python" -m pip --disable-pip-version-check)
-  "${pip[@]}" install --no-cache-dir --no-input "torch==$TORCH_VERSION"
+  "${pip[@]}" install --no-cache-dir --no-compile --no-input "torch==$TORCH_VERSION"
   "$venv/bin/python" - <<'PY'
 import torch
 print(f"SAY torch {torch.__version__} for CUDA {torch.version.cuda}, {' '.join(torch.cuda.get_arch_list())}")
@@ -134,7 +134,7 @@ find_nvcc() {
   local cuda
   cuda=$(fact LIBTORCH_CUDA_VERSION)
   if [ "$(fact NVCC_VERSION | cut -d . -f 1)" != "${cuda%%.*}" ]; then
-    "$venv/bin/python" -m pip install --no-cache-dir --no-input "cuda-toolkit[nvcc,cccl,crt]==$cuda.*"
+    "$venv/bin/python" -m pip install --no-cache-dir --no-compile --no-input "cuda-toolkit[nvcc,cccl,crt]==$cuda.*"
     node "$root/scripts/lib/cuda-libtorch.mjs" "$(site)/torch" | tee "$facts"
   fi
   echo "SAY $(fact NVCC) $(fact NVCC_VERSION)"
