@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import type { Config } from '../config/schema.js';
+import { packageVersion } from './summary.js';
 
 async function sha256(path: string): Promise<string> {
   const hash = createHash('sha256');
@@ -35,5 +36,7 @@ export async function predictionFingerprint(config: Config, checkpoint: string):
   const { masks_dir: masksDir, num_classes: numClasses, ignore_index: ignoreIndex } = dataset;
   const maps = test.cam && { cam, aff: val.aff, radius: train.radius };
   const made = await madeFrom(config, checkpoint);
-  return JSON.stringify({ ...made, masksDir, numClasses, ignoreIndex, test, maps });
+  // Another version may score in another way.
+  const version = packageVersion();
+  return JSON.stringify({ version, ...made, masksDir, numClasses, ignoreIndex, test, maps });
 }

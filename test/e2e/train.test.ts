@@ -128,6 +128,11 @@ describe('summary.json', () => {
       },
     });
     expect(summary().seconds).toBeGreaterThan(0);
+    // Of iterations that take milliseconds, the first of which waits for workers to start.
+    expect(summary().dataWait).toBeGreaterThan(0);
+    expect(summary().dataWait).toBeLessThan(1);
+    for (const { kind, dataWait } of place.rawMetrics())
+      if (kind === 'train') expect(dataWait).toSatisfy((share: number) => share >= 0 && share < 1);
     expect([4, 8]).toContain(summary().bestIteration);
   });
 

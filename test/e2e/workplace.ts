@@ -127,12 +127,13 @@ export class Workplace {
 
   /** metrics.jsonl without wall-clock times, which no two runs share. */
   metrics(workDir = 'work'): Record<string, unknown>[] {
+    return this.rawMetrics(workDir).map((line) => ({ ...line, seconds: undefined, dataWait: undefined }));
+  }
+
+  /** metrics.jsonl as it is. */
+  rawMetrics(workDir = 'work'): Record<string, unknown>[] {
     const lines = this.read(workDir, 'metrics.jsonl').toString('utf8').trimEnd().split('\n');
-    return lines.map((line) => ({
-      ...(JSON.parse(line) as object),
-      seconds: undefined,
-      dataWait: undefined,
-    }));
+    return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
   }
 
   /** Every file below a folder, hidden ones too, as sorted relative paths; none when the folder is missing. */
