@@ -2,6 +2,7 @@
 #include "autograd/autograd.h"
 #include "cam/cam_binding.h"
 #include "distributed/distributed_binding.h"
+#include "mapped_file.h"
 #include "nn/wetr_binding.h"
 #include "optim/adamw.h"
 #include "profile/op_recorder.h"
@@ -29,6 +30,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   afa::registerOptim(m);
   afa::registerDistributed(m);
   afa::registerProfile(m);
+  afa::registerMappedFile(m);
   return exports;
 }
 

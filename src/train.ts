@@ -92,7 +92,7 @@ await runMain(async () => {
 /** What processes that train one model must have in common; paths, caches and workers may differ. */
 function factsOf(config: Config, { train, val }: SplitReport): Record<string, unknown> {
   const { work_dir: _, dataset, train: settings, ...rest } = config;
-  const { root_dir, masks_dir, name_list_dir, cache_bytes, ...data } = dataset;
+  const { root_dir, masks_dir, name_list_dir, cache_bytes, mmap, ...data } = dataset;
   const { num_workers, ...training } = settings;
   return {
     configuration: [rest, data, training],

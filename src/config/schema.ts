@@ -106,6 +106,11 @@ const dataset = {
   bad_data: oneOf(['stop', 'skip'])
     .default('stop')
     .describe('At a file that is missing or damaged: stop, or go on without the sample and say so.'),
+  mmap: bool()
+    .default(false)
+    .describe(
+      'Memory-map .npy files instead of reading them: one copy less. They must not become shorter meanwhile.',
+    ),
   cache_bytes: int(0)
     .default(512 * 2 ** 20)
     .describe('Most memory that decoded slices stay in, for all loader threads of a process together.'),

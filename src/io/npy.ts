@@ -2,6 +2,7 @@
 import { endianness } from 'node:os';
 import { numel } from '../tensor/dtypes.js';
 import { writeFileAtomic } from './atomic.js';
+import { withFileBytes } from './file-bytes.js';
 import { FileFormatError } from './file-error.js';
 import { halfToFloat } from './half.js';
 import {
@@ -95,10 +96,7 @@ function toRowMajor(source: NpyData, shape: readonly number[]): NpyData {
 
 /** Reads a .npy file; faults as `parseNpy`, and FileAccessError when it cannot be opened. */
 export function readNpy(path: string): NpyArray {
-  return parseNpy(
-    withFile(path, (file) => file.read(0, file.size, 'its bytes')),
-    path,
-  );
+  return withFileBytes(path, (bytes) => parseNpy(bytes, path));
 }
 
 /** Reads only the header (and the file's size): enough to know dtype and shape, and that all data are there. */

@@ -27,6 +27,8 @@ const NICENESS = 5;
 
 async function startBuilder(settings: BuilderSettings): Promise<BatchBuilder> {
   for (const module of settings.datasetModules) await importDatasetModule(module);
+  // Only then: this thread loads the addon for it.
+  if (settings.dataset.mmap) (await import('../io/mapped-file.js')).mapFiles();
   const dataset = openDataset(settings, (key, message) => send({ kind: 'warning', key, message }));
   return new BatchBuilder(settings, dataset);
 }

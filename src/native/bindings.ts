@@ -40,6 +40,9 @@ export interface Bindings {
     idleBytes: number;
   };
   emptyCache(): void;
+  /** A file's pages as memory, until unmapFile(). Not on Windows. */
+  mapFile?(path: string): ArrayBuffer;
+  unmapFile?(buffer: ArrayBuffer): void;
   /** Waits for the asynchronous job under way and drops those that wait: for the process's exit. */
   finishJobs(): void;
   deviceAvailable(device: string): boolean;

@@ -47,7 +47,7 @@ function requireWithinRun({ iteration }: Progress, config: Config, path: string)
 
 /** Keys that leave the result as it is, or that the checkpoint's own weights stand in for. */
 const FREE =
-  /^(work_dir\.|val\.batch_size$|train\.num_workers$|dataset\.cache_bytes$|backbone\.(pretrained|comments))/;
+  /^(work_dir\.|val\.batch_size$|train\.num_workers$|dataset\.cache_bytes$|dataset\.mmap$|backbone\.(pretrained|comments))/;
 
 /** "train.max_iters: 8 before, now 16" for each value that differs from the one that a checkpoint was made with. */
 function configChanges(savedYaml: string, config: Config): string[] {
