@@ -114,10 +114,15 @@ async function secondsToFirstBatch(config) {
   return { seconds, cpuSeconds: (user + system) / 1e6 };
 }
 
-const lascConfig = (root, trainStart) =>
+const lascConfig = (root, trainStart, mmap = false) =>
   loadConfig({
     dataset: 'lasc',
-    set: [`dataset.root_dir=${root}`, `dataset.slice_split=[0, ${trainStart}]`, 'dataset.cache_bytes=0'],
+    set: [
+      `dataset.root_dir=${root}`,
+      `dataset.slice_split=[0, ${trainStart}]`,
+      'dataset.cache_bytes=0',
+      `dataset.mmap=${mmap}`,
+    ],
   }).config;
 
 /** A folder of `count` slices, hard links to those of `folder`: a fifth of them validates. */
@@ -157,6 +162,8 @@ writeVoc(join(folder, 'voc'), numbers(IMAGES), files);
 
 const npy = await imagesPerSecond(lascConfig(slices, 1));
 say(`  npy: ${npy.imagesPerSecond.toFixed(0)} images/s`);
+const mapped = await imagesPerSecond(lascConfig(slices, 1, true));
+say(`  npy, memory-mapped: ${mapped.imagesPerSecond.toFixed(0)} images/s`);
 const jpeg = await imagesPerSecond(vocConfig(join(folder, 'voc')));
 say(`  JPEG: ${jpeg.imagesPerSecond.toFixed(0)} images/s`);
 writeVoc(join(folder, 'many'), numbers(nameCount), files);
@@ -175,6 +182,7 @@ const result = {
   load: loadavg()[0],
   workers,
   npy320: npy,
+  npy320Mapped: mapped,
   jpeg500x375: { ...jpeg, bytesPerImage: Math.round(bytes / IMAGES) },
   start: { names: nameCount, ...firstBatch },
   folders,
@@ -186,6 +194,11 @@ else {
       'npy slices, 320 x 320',
       `${npy.imagesPerSecond.toFixed(0)} images/s`,
       `${npy.cpuMsPerImage.toFixed(1)} ms of CPU each`,
+    ],
+    [
+      'the same, memory-mapped',
+      `${mapped.imagesPerSecond.toFixed(0)} images/s`,
+      `${mapped.cpuMsPerImage.toFixed(1)} ms of CPU each`,
     ],
     [
       `JPEG, 500 x 375, ${Math.round(result.jpeg500x375.bytesPerImage / 1024)} KB`,

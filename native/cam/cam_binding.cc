@@ -27,8 +27,10 @@ MultiScale multiScaleCam(Model model, at::Tensor images, std::vector<double> sca
 std::tuple<at::Tensor, at::Tensor, at::Tensor> predict(Model model, at::Tensor images, std::vector<double> scales,
                                                        int64_t chunk) {
   at::NoGradGuard guard;
-  auto out = model->forward(images, {.cls = true, .seg = true});
-  auto cam = cam::multiScaleCam(*model, images, {scales, false, false, chunk}).cam;
+  auto out = model->forward(images, {.cls = true, .seg = true, .cam = true});
+  // On a GPU the CAM passes may be a graph, which has its own pass at scale 1.
+  const auto scaleOne = images.is_cuda() ? at::Tensor() : out.cam;
+  auto cam = cam::multiScaleCam(*model, images, {scales, false, false, chunk, scaleOne}).cam;
   return {out.cls, out.seg, cam};
 }
 

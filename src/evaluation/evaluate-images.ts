@@ -112,11 +112,11 @@ function labelMaps(model: WeTr, batch: Batch, images: Tensor, maps: MapOptions):
     return { cam: background, ...(maps.propagation && { affinity: background }) };
   }
   requireSize(batch.names[0]!, [batch.height, batch.width], maps.scales, model.options.stride);
-  const { affinity } = model.forward(images, { affinity: maps.propagation !== undefined });
+  const pass = model.forward(images, { cam: true, affinity: maps.propagation !== undefined });
   const labels = Tensor.from(batch.labels, [count, batch.labels.length / count]).to({
     device: images.device,
   });
-  const { camLabels, affLabels } = mapLabels(model, images, labels, affinity, maps);
+  const { camLabels, affLabels } = mapLabels(model, images, labels, pass, maps);
   return { cam: bytes(camLabels), ...(affLabels && { affinity: bytes(affLabels) }) };
 }
 

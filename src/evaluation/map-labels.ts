@@ -3,7 +3,7 @@ import { multiScaleCam } from '../cam/multi-scale.js';
 import { propagated } from '../cam/pipeline.js';
 import { camLabel, validCam } from '../cam/pseudo-labels.js';
 import type { Config } from '../config/schema.js';
-import type { WeTr } from '../models/wetr.js';
+import type { WeTr, WeTrOutput } from '../models/wetr.js';
 import type { Tensor } from '../tensor/index.js';
 
 export interface MapOptions {
@@ -38,18 +38,22 @@ export interface MapLabels {
  * Label maps from class activation maps of the classes that each image has.
  * @param images [B, 3, H, W], normalised
  * @param labels [B, C]
- * @param affinity [B, N, N] of the images at scale 1, which the original validates with (training walks with that of
- *   the largest scale); absent: maps are not propagated
+ * @param pass what a pass at scale 1 gave: `affinity`, which the original validates with (training walks with that of
+ *   the largest scale), absent: maps are not propagated; `cam`, which then needs no pass of its own
  */
 export function mapLabels(
   model: WeTr,
   images: Tensor,
   labels: Tensor,
-  affinity: Tensor | undefined,
+  { affinity, cam: scaleOne }: Pick<WeTrOutput, 'affinity' | 'cam'>,
   { scales, bkgScore, propagation }: MapOptions,
 ): MapLabels {
   const [, , height, width] = images.shape as [number, number, number, number];
-  const { cam } = multiScaleCam(model, images, { scales });
+  const { cam } = multiScaleCam(model, images, {
+    scales,
+    // A GPU repeats that pass as part of a graph: launches cost it more.
+    scaleOne: images.device === 'cuda' ? undefined : scaleOne,
+  });
   const valid = validCam(cam, labels);
   const out: MapLabels = { cam, camLabels: camLabel(valid, bkgScore) };
   if (affinity && propagation) {

@@ -89,9 +89,11 @@ function computeMaps(model: WeTr, batch: Batch, options: ExportOptions): Exporte
   requireSize(names[0]!, [height, width], options.scales, model.options.stride);
   const images = Tensor.from(batch.images, [names.length, 3, height, width]).to({ device: options.device });
   const attention = options.attnNpyDir !== undefined;
-  const out = model.forward(images, { cls: true, affinity: attention, attention });
+  const out = model.forward(images, { cls: true, cam: true, affinity: attention, attention });
   const probabilities = out.cls!.sigmoid().amax(1).toFloat32();
-  const cams = multiScaleCam(model, images, { scales: options.scales }).cam.amax(1).toFloat32();
+  // The score's pass is the one at scale 1 as well. A GPU repeats it, as part of a graph: launches cost it more.
+  const scaleOne = images.device === 'cuda' ? undefined : out.cam;
+  const cams = multiScaleCam(model, images, { scales: options.scales, scaleOne }).cam.amax(1).toFloat32();
   const classes = batch.labels.length / names.length;
   return names.map((name, i) => {
     const camRaw = cams.slice(i * pixels, (i + 1) * pixels);

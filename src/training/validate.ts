@@ -48,7 +48,7 @@ function scoreBatch(model: WeTr, batch: Batch, scores: ScoreAccumulator, options
   const positive = batch.labels.some((label) => label === 1);
   const mapped = masked && (positive || options.negativeMaps);
   const affinity = masked && positive && propagation !== undefined;
-  const out = model.forward(images, { cls: true, seg: masked, affinity });
+  const out = model.forward(images, { cls: true, seg: masked, cam: mapped, affinity });
   const loss = multilabelSoftMarginLoss(out.cls!, labels).item();
   const probabilities = out.cls!.sigmoid().toFloat32();
   scores.addClassification(batch, loss, probabilities);
@@ -64,7 +64,7 @@ function scoreBatch(model: WeTr, batch: Batch, scores: ScoreAccumulator, options
     scores.addPixels(batch, { seg, cams, camLabels: background, affLabels: background });
     return;
   }
-  const maps = mapLabels(model, images, labels, out.affinity, options);
+  const maps = mapLabels(model, images, labels, out, options);
   const cams = maps.cam.toFloat32();
   // Images without a class have background alone, propagated or not.
   const affLabels = propagation && (maps.affLabels?.toFloat32() ?? new Float32Array(seg.length));
