@@ -2,6 +2,7 @@ import { UsageError } from '../config/errors.js';
 import type { DataFault, Dataset, Warn } from '../datasets/dataset.js';
 import { getDataset } from '../datasets/registry.js';
 import type { Mask, PixelImage } from '../datasets/sample.js';
+import { useByteSource } from '../io/file-bytes.js';
 import type { Batch, BatchTask, BuilderSettings, Built } from './batch.js';
 import { shared } from './image-cache.js';
 import { writeTrainItem } from './items.js';
@@ -11,6 +12,12 @@ import { writeNormalizedImage } from './transforms.js';
 /** Opens the split that the settings name. */
 export function openDataset({ dataset, split }: BuilderSettings, warn: Warn): Dataset {
   return getDataset(dataset.name).open(dataset, split, warn);
+}
+
+/** How this thread gets at .npy files: mapping them takes the addon, which is loaded for that alone. */
+export async function chooseByteSource({ dataset }: BuilderSettings): Promise<void> {
+  if (dataset.mmap) (await import('../io/mapped-file.js')).mapFiles();
+  else useByteSource();
 }
 
 interface TrainSample {

@@ -1,10 +1,8 @@
 import { availableParallelism } from 'node:os';
 import type { DataFault, Dataset, Warn } from '../datasets/dataset.js';
-import { useByteSource } from '../io/file-bytes.js';
-import { mapFiles } from '../io/mapped-file.js';
 import { span } from '../profile/spans.js';
 import type { Batch, BatchTask, BuilderSettings, Built, Position } from './batch.js';
-import { BatchBuilder, openDataset } from './batch-builder.js';
+import { BatchBuilder, chooseByteSource, openDataset } from './batch-builder.js';
 import { ImageCache } from './image-cache.js';
 import type { Sampler } from './sampler.js';
 import { WorkerPool } from './worker-pool.js';
@@ -128,10 +126,11 @@ export class PrefetchingLoader implements EvalLoader {
       this.#depth = workers * prefetch;
       this.#request(this.#depth);
     } else {
-      if (settings.dataset.mmap) mapFiles();
-      else useByteSource();
       const builder = new BatchBuilder(settings, dataset);
-      this.#build = (task) => builder.build(task);
+      this.#build = async (task) => {
+        await chooseByteSource(settings);
+        return builder.build(task);
+      };
       this.#depth = 0;
     }
   }

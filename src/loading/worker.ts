@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { importDatasetModule } from '../datasets/plug-in.js';
 import { microseconds } from '../profile/clock.js';
 import type { BuilderSettings } from './batch.js';
-import { BatchBuilder, openDataset } from './batch-builder.js';
+import { BatchBuilder, chooseByteSource, openDataset } from './batch-builder.js';
 import { buffersOf, describeError, type TaskMessage, type WorkerMessage } from './messages.js';
 
 if (!parentPort)
@@ -27,8 +27,7 @@ const NICENESS = 5;
 
 async function startBuilder(settings: BuilderSettings): Promise<BatchBuilder> {
   for (const module of settings.datasetModules) await importDatasetModule(module);
-  // Only then: this thread loads the addon for it.
-  if (settings.dataset.mmap) (await import('../io/mapped-file.js')).mapFiles();
+  await chooseByteSource(settings);
   const dataset = openDataset(settings, (key, message) => send({ kind: 'warning', key, message }));
   return new BatchBuilder(settings, dataset);
 }
