@@ -26,6 +26,7 @@ size_t roundUp(size_t n, size_t step) { return (n + step - 1) / step * step; }
 // time, and a little: a new size takes the place of blocks that have waited longest.
 class Pool {
  public:
+  // Null when the system has no more.
   void* take(size_t bytes) {
     const size_t size = roundUp(bytes, kGrain);
     std::lock_guard lock(mutex_);
@@ -39,9 +40,11 @@ class Pool {
       idle_.erase(best);
       idleBytes_ -= block.size;
     } else {
-      mostUsed_ = std::max(mostUsed_, heldBytes_ - idleBytes_ + size);
-      while (!idle_.empty() && heldBytes_ + size > mostUsed_ + kSlack) unmapOldest();
+      const size_t most = std::max(mostUsed_, heldBytes_ - idleBytes_ + size);
+      while (!idle_.empty() && heldBytes_ + size > most + kSlack) unmapOldest();
       block = {map(size), size};
+      if (!block.data) return nullptr;
+      mostUsed_ = most;
       heldBytes_ += size;
     }
     used_.emplace(block.data, block.size);
@@ -82,7 +85,6 @@ class Pool {
       while (!idle_.empty()) unmapOldest();
       data = tryMap(size);
     }
-    TORCH_CHECK_WITH(OutOfMemoryError, data, "not enough memory: a tensor of ", size, " bytes could not be allocated");
     return data;
   }
 
@@ -125,8 +127,9 @@ void release(void* data) {
 class LargeTensorAllocator final : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t bytes) override {
-    if (bytes < kLarge) return c10::GetDefaultCPUAllocator()->allocate(bytes);
-    void* data = pool().take(bytes);
+    void* data = bytes < kLarge ? nullptr : pool().take(bytes);
+    // Also what the pool cannot get: libtorch then says so in its own words.
+    if (!data) return c10::GetDefaultCPUAllocator()->allocate(bytes);
     return {data, data, &release, c10::Device(c10::DeviceType::CPU)};
   }
   c10::DeleterFnPtr raw_deleter() const override { return &release; }
