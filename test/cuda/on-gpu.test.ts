@@ -15,6 +15,7 @@ import { runParity } from '../../src/parity/run.js';
 import { type Device, scope, setDeterministic, setupSeed, Tensor } from '../../src/tensor/index.js';
 import { queueStep, type StepOptions, trainStep } from '../../src/training/step.js';
 import { expectClose, numbers } from '../native/support.js';
+import { STEP_OPTIONS } from '../step-options.js';
 import { noGpu, skipped } from './gpu.js';
 
 const fixture = (name: string) =>
@@ -23,16 +24,10 @@ const FIXTURES = ['binary_b1_128', 'local_b0_192', 'gap_b2_64', 'nonsquare_b1_fw
 const BOTH: readonly Device[] = ['cpu', 'cuda'];
 
 const OPTIONS: StepOptions = {
+  ...STEP_OPTIONS,
   scales: [1, 0.5, 1.5],
-  thresholds: { bkgScore: 0.45, highThre: 0.55, lowThre: 0.35, ignoreIndex: 255 },
   par: { numIter: 10, dilations: [1, 2, 4, 8, 12, 24] },
-  radius: 8,
-  affinitySource: 'refined_aff_label',
-  camMode: 'eval',
-  segDetach: false,
-  weights: { cls: 1, seg: 0.1, aff: 0.1 },
   device: 'cuda',
-  stride: 16,
 };
 const BATCH: Batch = {
   names: ['a', 'b', 'c'],

@@ -8,6 +8,7 @@ import { memory, setupSeed } from '../../src/tensor/index.js';
 import { phaseOf } from '../../src/training/schedule.js';
 import { type StepOptions, trainStep } from '../../src/training/step.js';
 import { childJson } from '../native/support.js';
+import { STEP_OPTIONS } from '../step-options.js';
 
 beforeAll(() => {
   if (!existsSync(new URL('../../dist/training/step.js', import.meta.url)))
@@ -101,16 +102,9 @@ describe('the real step', () => {
       { betas: [0.9, 0.999], warmupIter: 2, maxIter: 20, warmupRatio: 0.1, power: 1 },
     );
     const options: StepOptions = {
+      ...STEP_OPTIONS,
       scales: [1, 0.5],
-      thresholds: { bkgScore: 0.45, highThre: 0.55, lowThre: 0.35, ignoreIndex: 255 },
       par: { numIter: 2, dilations: [1, 2] },
-      radius: 8,
-      affinitySource: 'refined_aff_label',
-      camMode: 'eval',
-      segDetach: false,
-      weights: { cls: 1, seg: 0.1, aff: 0.1 },
-      device: 'cpu',
-      stride: 16,
     };
     const batch: Batch = {
       names: ['a', 'b'],

@@ -6,18 +6,11 @@ import { PolyWarmupAdamW } from '../../src/optim/poly-warmup-adamw.js';
 import { setupSeed } from '../../src/tensor/index.js';
 import { type StepOptions, trainStep } from '../../src/training/step.js';
 import { expectClose } from '../native/support.js';
+import { STEP_OPTIONS } from '../step-options.js';
 
 const OPTIONS: StepOptions = {
-  scales: [1],
-  thresholds: { bkgScore: 0.45, highThre: 0.5, lowThre: 0.45, ignoreIndex: 255 },
-  par: { numIter: 1, dilations: [1] },
-  radius: 8,
-  affinitySource: 'refined_aff_label',
-  camMode: 'eval',
-  segDetach: false,
-  weights: { cls: 1, seg: 0.1, aff: 0.1 },
-  device: 'cpu',
-  stride: 16,
+  ...STEP_OPTIONS,
+  thresholds: { ...STEP_OPTIONS.thresholds, highThre: 0.5, lowThre: 0.45 },
 };
 const SIDE = 64;
 const PIXELS = 3 * SIDE * SIDE;

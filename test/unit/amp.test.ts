@@ -15,6 +15,7 @@ import { type FixtureFacts, readFixture } from '../../src/parity/fixture.js';
 import { noGrad, scope, setupSeed, Tensor } from '../../src/tensor/index.js';
 import { type StepOptions, trainStep } from '../../src/training/step.js';
 import { caught, expectTorchError, numbers } from '../native/support.js';
+import { STEP_OPTIONS } from '../step-options.js';
 
 const file = fileURLToPath(new URL('../fixtures/model/binary_b1_128.safetensors', import.meta.url));
 const { facts, tensors } = readFixture(file) as { facts: FixtureFacts; tensors: Map<string, Tensor> };
@@ -152,18 +153,7 @@ describe('a training with bf16', () => {
     const boxes = Int32Array.from({ length: count * 4 }, (_, i) => (i % 2 ? SIDE : 0));
     return { names: [...labels.keys()].map(String), images, height: SIDE, width: SIDE, labels, boxes };
   }
-  const OPTIONS: StepOptions = {
-    scales: [1],
-    thresholds: { bkgScore: 0.45, highThre: 0.55, lowThre: 0.35, ignoreIndex: 255 },
-    par: { numIter: 2, dilations: [1, 2] },
-    radius: 8,
-    affinitySource: 'refined_aff_label',
-    camMode: 'eval',
-    segDetach: false,
-    weights: { cls: 1, seg: 0.1, aff: 0.1 },
-    device: 'cpu',
-    stride: 16,
-  };
+  const OPTIONS: StepOptions = { ...STEP_OPTIONS, par: { numIter: 2, dilations: [1, 2] } };
 
   /** Forty steps through all phases; the scores of images that were not seen, and the losses' course. */
   function trajectory(amp: Amp) {

@@ -6,19 +6,9 @@ import { PolyWarmupAdamW } from '../../src/optim/poly-warmup-adamw.js';
 import { hostReads, noGrad, scope, setupSeed, Tensor } from '../../src/tensor/index.js';
 import { positiveWeights } from '../../src/training/class-weights.js';
 import { queueStep, type StepOptions, trainStep } from '../../src/training/step.js';
+import { STEP_OPTIONS } from '../step-options.js';
 
-const OPTIONS: StepOptions = {
-  scales: [1],
-  thresholds: { bkgScore: 0.45, highThre: 0.55, lowThre: 0.35, ignoreIndex: 255 },
-  par: { numIter: 1, dilations: [1] },
-  radius: 8,
-  affinitySource: 'refined_aff_label',
-  camMode: 'train',
-  segDetach: false,
-  weights: { cls: 1, seg: 0.1, aff: 0.1 },
-  device: 'cpu',
-  stride: 16,
-};
+const OPTIONS: StepOptions = { ...STEP_OPTIONS, camMode: 'train' };
 
 const BATCH: Batch = {
   names: ['a', 'b'],
