@@ -13,18 +13,23 @@ await runMain(async () => {
   if (typeof opened === 'number') return opened;
   const { config, device, team, log } = opened;
   const paths = workDirPaths(config);
+  const attnNpyDir = args.save_attn ? (args.attn_npy_dir ?? paths.attnNpy) : undefined;
   const result = await exportSplit(config, {
     device,
     log,
     checkpoint: args.checkpoint ?? (args.use_final ? finalCheckpoint(paths.checkpoints) : paths.best),
     outputDir: args.output_dir,
     camNpyDir: args.cam_npy_dir,
-    attnNpyDir: args.save_attn ? (args.attn_npy_dir ?? paths.attnNpy) : undefined,
+    attnNpyDir,
     overwrite: args.overwrite,
     team,
   });
   const skipped =
     result.skipped > 0 ? `; ${result.skipped} were there already (--overwrite redoes them)` : '';
-  log.info('%s', `Wrote ${result.written} maps to ${result.outputDir} and ${result.camNpyDir}${skipped}`);
+  const { outputDir, camNpyDir } = result;
+  const folders = attnNpyDir
+    ? `${outputDir}, ${camNpyDir} and, raw attention, ${attnNpyDir}`
+    : `${outputDir} and ${camNpyDir}`;
+  log.info('%s', `Wrote ${result.written} maps to ${folders}${skipped}`);
   return result.stopped ? 130 : 0;
 });

@@ -1,6 +1,6 @@
-/** How a command computes, apart from what: threads, and a recording of where its time goes. */
+/** How a command computes, apart from what: device, threads, and a recording of where its time goes. */
 import { dirname } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Config } from '../config/schema.js';
 import { workDirPaths } from '../config/work-dir.js';
 import type { Team } from '../distributed/index.js';
@@ -9,7 +9,7 @@ import { Profiler } from '../profile/index.js';
 import { getNumThreads } from '../tensor/index.js';
 import { versionsInUse } from '../training/summary.js';
 import { makeWritable } from '../training/work-dir.js';
-import { integerOption } from './options.js';
+import { choiceOption, DEVICES, type DeviceName, integerOption } from './options.js';
 
 export interface ComputeArguments {
   /** Absent: libtorch decides. */
@@ -17,6 +17,34 @@ export interface ComputeArguments {
   /** Where the trace goes, or true for the work directory. */
   profile?: string | true;
 }
+
+/** The forms of asking for a device, as they were typed. */
+export type DeviceArguments = { device?: DeviceName } & Partial<Record<DeviceName, true>>;
+
+const DEVICE_HELP = {
+  cpu: 'compute on the CPU',
+  cuda: 'compute on an NVIDIA GPU',
+  mps: 'compute on an Apple GPU',
+};
+
+/**
+ * `--cpu`, `--cuda` and `--mps`, and `--device` as scripts write it: one of them alone.
+ * @param without what is used without any of them
+ */
+export function addDeviceOptions(command: Command, without = 'the best there is'): Command {
+  const forms = ['device', ...DEVICES];
+  const others = (form: string) => forms.filter((other) => other !== form);
+  for (const name of DEVICES)
+    command.addOption(new Option(`--${name}`, DEVICE_HELP[name]).conflicts(others(name)));
+  const help = `the same by name (default: ${without})`;
+  return command.addOption(
+    choiceOption('--device <cpu|cuda|mps>', help, DEVICES).conflicts(others('device')),
+  );
+}
+
+/** The device that was asked for, in whichever form; undefined where none was. */
+export const deviceArgument = (options: DeviceArguments): DeviceName | undefined =>
+  options.device ?? DEVICES.find((name) => options[name]);
 
 export function addThreadsOption(command: Command): Command {
   return command.addOption(

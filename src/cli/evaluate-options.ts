@@ -1,7 +1,14 @@
 import type { Command } from 'commander';
 import type { ConfigRequest } from '../config/load.js';
 import { createCommand, parseArguments } from './command.js';
-import { addComputeOptions, type ComputeArguments, computeArguments } from './compute-options.js';
+import {
+  addComputeOptions,
+  addDeviceOptions,
+  type ComputeArguments,
+  computeArguments,
+  type DeviceArguments,
+  deviceArgument,
+} from './compute-options.js';
 import * as shared from './options.js';
 import { addTeamOptions, type TeamArguments, teamArguments } from './team.js';
 
@@ -57,28 +64,31 @@ export function evaluateCommand(): Command {
     .option('--checkpoint <file>', 'weights (default: best.pth of the work directory)')
     .option('--output_dir <folder>', 'predictions, {name}.png (default: {work_dir}/predictions)')
     .option('--overwrite', 'predict again what is there already, from the same weights and settings')
-    .option('--json', 'one JSON document on standard output, nothing else')
-    .addOption(
-      shared.choiceOption(
-        '--device <cpu|cuda|mps>',
-        'where to compute (default: the best there is)',
-        shared.DEVICES,
-      ),
-    );
-  return addTeamOptions(addComputeOptions(command));
+    .option('--json', 'one JSON document on standard output, nothing else');
+  return addTeamOptions(addComputeOptions(addDeviceOptions(command)));
 }
 
 interface ParsedOptions
   extends shared.ConfigSelection,
     TeamArguments,
-    Partial<Omit<EvaluateArguments, 'config' | keyof TeamArguments>> {}
+    DeviceArguments,
+    Partial<Omit<EvaluateArguments, 'config' | keyof TeamArguments | 'device'>> {}
 
 /** @throws {UsageError | CommanderError} for arguments that cannot be right; `runMain` words both. */
 export function readEvaluateArguments(argv: readonly string[]): EvaluateArguments {
   const options = parseArguments<ParsedOptions>(evaluateCommand(), argv);
-  const { checkpoint, output_dir, device } = options;
+  const { checkpoint, output_dir } = options;
   const { overwrite = false, json = false, verbose = false } = options;
   const config = shared.configRequest(options, EVALUATE_CONFIG_OPTIONS);
   const shares = { ...teamArguments(options), ...computeArguments(options) };
-  return { config, ...shares, checkpoint, output_dir, overwrite, device, json, verbose };
+  return {
+    config,
+    ...shares,
+    checkpoint,
+    output_dir,
+    overwrite,
+    device: deviceArgument(options),
+    json,
+    verbose,
+  };
 }

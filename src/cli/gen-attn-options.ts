@@ -2,7 +2,14 @@ import { type Command, Option } from 'commander';
 import { UsageError } from '../config/errors.js';
 import type { ConfigRequest } from '../config/load.js';
 import { createCommand, parseArguments } from './command.js';
-import { addComputeOptions, type ComputeArguments, computeArguments } from './compute-options.js';
+import {
+  addComputeOptions,
+  addDeviceOptions,
+  type ComputeArguments,
+  computeArguments,
+  type DeviceArguments,
+  deviceArgument,
+} from './compute-options.js';
 import * as shared from './options.js';
 import { addTeamOptions, type TeamArguments, teamArguments } from './team.js';
 
@@ -24,7 +31,7 @@ export interface GenAttnArguments extends TeamArguments, ComputeArguments {
 
 export const GEN_ATTN_CONFIG_OPTIONS: readonly shared.ConfigOption[] = [
   { flags: '--scales <factors...>', key: 'cam.scales', reads: 'numbers', help: 'input scales of the CAM' },
-  { flags: '--split <name>', key: 'val.split', reads: 'text', help: 'which slices' },
+  { flags: '--split <name>', key: 'val.split', reads: 'text', help: 'which images' },
   { flags: '--batch_size <n>', key: 'val.batch_size', reads: 'number', help: 'images in one pass' },
   shared.AMP_OPTION,
   shared.DETERMINISTIC_OPTION,
@@ -41,7 +48,7 @@ const EXAMPLES = [
 export function genAttnCommand(): Command {
   const command = createCommand(
     'npm run gen-attn --',
-    'Export attention maps: heatmaps over the slices as PNG, CAMs and scores as npy.',
+    'Export attention maps: heatmaps over the images as PNG, CAMs and scores as npy.',
     EXAMPLES,
   );
   shared
@@ -56,26 +63,20 @@ export function genAttnCommand(): Command {
     .option('--cam_npy_dir <folder>', 'CAM arrays and scores (default: {work_dir}/cam_npy)')
     .option('--save_attn', 'save raw attention maps too')
     .option('--attn_npy_dir <folder>', 'where --save_attn puts them (default: {work_dir}/attn_npy)')
-    .addOption(
-      shared.choiceOption(
-        '--device <cpu|cuda|mps>',
-        'where to compute (default: the best there is)',
-        shared.DEVICES,
-      ),
-    )
     .option('--overwrite', 'replace maps that are there already');
-  return addTeamOptions(addComputeOptions(command));
+  return addTeamOptions(addComputeOptions(addDeviceOptions(command)));
 }
 
 interface ParsedOptions
   extends shared.ConfigSelection,
     TeamArguments,
-    Partial<Omit<GenAttnArguments, 'config' | keyof TeamArguments>> {}
+    DeviceArguments,
+    Partial<Omit<GenAttnArguments, 'config' | keyof TeamArguments | 'device'>> {}
 
 /** @throws {UsageError | CommanderError} for arguments that cannot be right; `runMain` words both. */
 export function readGenAttnArguments(argv: readonly string[]): GenAttnArguments {
   const options = parseArguments<ParsedOptions>(genAttnCommand(), argv);
-  const { checkpoint, output_dir, cam_npy_dir, attn_npy_dir, device } = options;
+  const { checkpoint, output_dir, cam_npy_dir, attn_npy_dir } = options;
   const { use_final = false, save_attn = false, overwrite = false, verbose = false } = options;
   if (attn_npy_dir !== undefined && !save_attn) {
     throw new UsageError('Expected --save_attn beside --attn_npy_dir but did not receive it.');
@@ -91,7 +92,7 @@ export function readGenAttnArguments(argv: readonly string[]): GenAttnArguments 
     cam_npy_dir,
     save_attn,
     attn_npy_dir,
-    device,
+    device: deviceArgument(options),
     overwrite,
     verbose,
   };

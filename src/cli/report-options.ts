@@ -1,7 +1,12 @@
 import type { Command } from 'commander';
 import type { ConfigRequest } from '../config/load.js';
 import { createCommand, parseArguments } from './command.js';
-import { addThreadsOption } from './compute-options.js';
+import {
+  addDeviceOptions,
+  addThreadsOption,
+  type DeviceArguments,
+  deviceArgument,
+} from './compute-options.js';
 import * as shared from './options.js';
 
 /** The report command's arguments. */
@@ -43,27 +48,23 @@ export function reportCommand(): Command {
       '--split <name>',
       'score this split first, with best.pth (default: the validation, as it was scored)',
     )
-    .addOption(
-      shared.choiceOption(
-        '--device <cpu|cuda|mps>',
-        'where to compute, with --split (default: the best there is)',
-        shared.DEVICES,
-      ),
-    )
     .option(
       '--output <file>',
       'where to write it (default: report.html in the work directory, or in its folder of the split)',
     )
     .option('--maps_dir <folder>', 'heatmaps to show (default: those of the run or split)');
-  return addThreadsOption(command);
+  return addThreadsOption(addDeviceOptions(command, 'with --split, the best there is'));
 }
 
-interface ParsedOptions extends shared.ConfigSelection, Partial<Omit<ReportArguments, 'config'>> {}
+interface ParsedOptions
+  extends shared.ConfigSelection,
+    DeviceArguments,
+    Partial<Omit<ReportArguments, 'config' | 'device'>> {}
 
 /** @throws {UsageError | CommanderError} for arguments that cannot be right; `runMain` words both. */
 export function readReportArguments(argv: readonly string[]): ReportArguments {
   const options = parseArguments<ParsedOptions>(reportCommand(), argv);
-  const { output, maps_dir, split, device, threads, verbose = false } = options;
+  const { output, maps_dir, split, threads, verbose = false } = options;
   const config = shared.configRequest(options, CONFIG_OPTIONS);
-  return { config, output, maps_dir, split, device, threads, verbose };
+  return { config, output, maps_dir, split, device: deviceArgument(options), threads, verbose };
 }

@@ -1,7 +1,14 @@
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import type { ConfigRequest } from '../config/load.js';
 import { createCommand, parseArguments } from './command.js';
-import { addComputeOptions, type ComputeArguments, computeArguments } from './compute-options.js';
+import {
+  addComputeOptions,
+  addDeviceOptions,
+  type ComputeArguments,
+  computeArguments,
+  type DeviceArguments,
+  deviceArgument,
+} from './compute-options.js';
 import * as shared from './options.js';
 import { addTeamOptions, type TeamArguments, teamArguments } from './team.js';
 
@@ -68,19 +75,14 @@ export function trainCommand(): Command {
     'Train on image-level labels, validate, and export attention maps from the best checkpoint.',
     EXAMPLES,
   );
-  shared
-    .addConfigOptions(command, TRAIN_CONFIG_OPTIONS)
-    .addOption(new Option('--cpu', 'compute on the CPU').conflicts(['cuda', 'mps']))
-    .addOption(new Option('--cuda', 'compute on an NVIDIA GPU').conflicts(['cpu', 'mps']))
-    .addOption(new Option('--mps', 'compute on an Apple GPU').conflicts(['cpu', 'cuda']))
-    .option('--resume [checkpoint]', 'go on from a checkpoint (default: last.pth of the work directory)');
+  addDeviceOptions(shared.addConfigOptions(command, TRAIN_CONFIG_OPTIONS)).option(
+    '--resume [checkpoint]',
+    'go on from a checkpoint (default: last.pth of the work directory)',
+  );
   return addTeamOptions(addComputeOptions(command));
 }
 
-interface ParsedOptions extends shared.ConfigSelection, TeamArguments, ComputeArguments {
-  cpu?: true;
-  cuda?: true;
-  mps?: true;
+interface ParsedOptions extends shared.ConfigSelection, TeamArguments, ComputeArguments, DeviceArguments {
   resume?: string | true;
   verbose?: true;
 }
@@ -90,6 +92,6 @@ export function readTrainArguments(argv: readonly string[]): TrainArguments {
   const options = parseArguments<ParsedOptions>(trainCommand(), argv);
   const { resume, verbose = false } = options;
   const config = shared.configRequest(options, TRAIN_CONFIG_OPTIONS);
-  const device = shared.DEVICES.find((name) => options[name]);
+  const device = deviceArgument(options);
   return { config, device, ...teamArguments(options), ...computeArguments(options), resume, verbose };
 }

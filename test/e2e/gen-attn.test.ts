@@ -179,7 +179,9 @@ describe('--save_attn', () => {
   it('adds raw attention to maps that are done, in attn_npy', async () => {
     expect((await genAttn()).code).toBe(0);
     const { code, stderr } = await genAttn('--save_attn');
-    expect(stderr).toContain('Wrote 6 maps');
+    expect(stderr).toContain(
+      'Wrote 6 maps to work/attention_maps, work/cam_npy and, raw attention, work/attn_npy\n',
+    );
     expect(code).toBe(0);
     expect(arrays('work/attn_npy')).toEqual(arrays());
     const attention = dict(FIRST, 'work/attn_npy') as Map<string, NpyDictValue & NpyArray>;

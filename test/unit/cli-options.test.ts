@@ -245,6 +245,26 @@ describe('every command', () => {
   });
 });
 
+describe('where a command computes', () => {
+  const report = (line: string) => readReportArguments(words(line));
+  it.each([
+    ['train', train],
+    ['gen-attn', genAttn],
+    ['evaluate', evaluate],
+    ['report', report],
+  ] as const)('%s takes --cpu, --cuda and --mps as well as --device, and one of them alone', (_, read) => {
+    for (const name of ['cpu', 'cuda', 'mps']) {
+      expect(read(`--${name}`).device).toBe(name);
+      expect(read(`--device ${name}`).device).toBe(name);
+    }
+    expect(read('').device).toBeUndefined();
+    expect(refusal(() => read('--device cuda --cpu'))).toEqual({
+      code: 2,
+      text: "Error: Option '--cpu' cannot be used with option '--device <cpu|cuda|mps>'. See --help.",
+    });
+  });
+});
+
 describe('how a command computes', () => {
   it.each([
     ['train', train],
