@@ -5,6 +5,7 @@
 #include "mapped_file.h"
 #include "nn/wetr_binding.h"
 #include "optim/adamw.h"
+#include "profile/device_recorder.h"
 #include "profile/op_recorder.h"
 #include "system.h"
 #include "tensor/registration.h"
@@ -30,6 +31,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   afa::registerOptim(m);
   afa::registerDistributed(m);
   afa::registerProfile(m);
+  afa::registerDeviceRecorder(m);
   afa::registerMappedFile(m);
   return exports;
 }

@@ -49,7 +49,7 @@ await runMain(async () => {
     silent: !team.isLead,
   });
   const log = new TrainLog(logger, team.isLead ? paths.metrics : undefined);
-  const recording = beginProfile(args, 'train', config, team);
+  const recording = beginProfile(args, 'train', config, team, device);
   for (const note of [...notes, ...entered.notes, ...(recording ? [recording] : [])]) log.info(note);
   log.info(
     `Device: ${device}${args.device ? '' : ' (the best there is; --cpu, --cuda or --mps choose one)'}`,

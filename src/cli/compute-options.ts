@@ -5,8 +5,8 @@ import type { Config } from '../config/schema.js';
 import { workDirPaths } from '../config/work-dir.js';
 import type { Team } from '../distributed/index.js';
 import { writeFileAtomic } from '../io/atomic.js';
-import { Profiler } from '../profile/index.js';
-import { getNumThreads } from '../tensor/index.js';
+import { Profiler, recordDevice } from '../profile/index.js';
+import { type Device, getNumThreads, scope, Tensor } from '../tensor/index.js';
 import { versionsInUse } from '../training/summary.js';
 import { makeWritable } from '../training/work-dir.js';
 import { choiceOption, DEVICES, type DeviceName, integerOption } from './options.js';
@@ -76,15 +76,26 @@ export function beginProfile(
   command: string,
   config: Config,
   team: Team,
+  device: Device,
 ): string | undefined {
   if (profile === undefined) return undefined;
   const wanted = profile === true ? workDirPaths(config).profile(command) : profile;
   const file = team.isLead ? wanted : wanted.replace(/(\.json)?$/, `.rank${team.rank}$1`);
   makeWritable(dirname(file), '--profile');
   const facts = { command, ...versionsInUse(), threads: getNumThreads(), rank: team.rank };
-  const profiler = new Profiler({ facts, write: (json) => writeFileAtomic(file, json) });
+  const fault = device === 'cuda' ? whyNoKernels(device) : undefined;
+  const profiler = new Profiler({
+    facts: { ...facts, device, ...(fault && { withoutGpuActivities: fault }) },
+    device: device === 'cuda' && !fault ? device : undefined,
+    write: (json) => writeFileAtomic(file, json),
+  });
   // A path that cannot be written is said now, not after hours.
   profiler.save();
   process.once('exit', () => profiler.finish());
-  return `Recording where the time goes to ${file} (open it in ui.perfetto.dev or chrome://tracing)`;
+  const missing = fault ? `. The GPU's kernels will be missing in it: ${fault}` : '';
+  return `Recording where the time goes to ${file} (open it in ui.perfetto.dev or chrome://tracing)${missing}`;
 }
+
+/** Tries a GPU's record on one kernel, which also takes loading CUPTI out of the iterations. */
+const whyNoKernels = (device: Device) =>
+  recordDevice(device, () => scope(() => Tensor.zeros([1], 'float32', device).item())).fault;

@@ -38,7 +38,7 @@ export async function openCommand(
   if (typeof entered === 'number') return entered;
   const { team } = entered;
   const log = setupLogger(undefined, { verbose: args.verbose, silent: !team.isLead });
-  const recording = beginProfile(args, command, config, team);
+  const recording = beginProfile(args, command, config, team, device);
   for (const note of [...notes, ...entered.notes, ...(recording ? [recording] : [])]) log.info('%s', note);
   return { config, device, team, log };
 }

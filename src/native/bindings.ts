@@ -54,6 +54,9 @@ export interface Bindings {
   /** Records libtorch's operations in all threads, at most `limit` of them. */
   recordOpsStart(limit: number, shapes: boolean): void;
   recordOpsStop(): RecordedOps;
+  /** Records what a device does ('cpu': libtorch's operations), at most `limit` activities; ended by the same thread. */
+  recordDeviceStart(device: string, limit: number): void;
+  recordDeviceStop(): RecordedActivities;
   /** libtorch's number of the calling thread. */
   currentThread(): number;
   manualSeed(seed: number): void;
@@ -349,6 +352,17 @@ export interface RecordedOps {
   /** Names and shapes that `events` refers to. */
   names: string[];
   /** Five numbers an event: name, shapes (-1: none), thread, start and duration (microseconds, monotonic clock). */
+  events: Float64Array;
+  /** How many found no place. */
+  dropped: number;
+}
+
+export interface RecordedActivities {
+  names: string[];
+  /**
+   * Six numbers an activity, by start: name, kind (0 kernel or operation, 1 copy, 2 fill), GPU, stream (CPU: thread), start
+   * and duration (microseconds, monotonic clock).
+   */
   events: Float64Array;
   /** How many found no place. */
   dropped: number;

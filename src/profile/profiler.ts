@@ -1,5 +1,6 @@
 import { native } from '../native/index.js';
 import { microseconds } from './clock.js';
+import { DeviceTracks } from './device-tracks.js';
 import { type SpanSink, setSink, type Track } from './spans.js';
 import { MAIN_TRACK, Trace } from './trace.js';
 
@@ -12,6 +13,8 @@ export interface ProfilerOptions {
   warmup?: number;
   /** Iterations of each kind that are. Default 3. */
   iterations?: number;
+  /** Whose kernels stand beside the host's operations. Default: no device's. */
+  device?: string;
 }
 
 /** Operations of one iteration, and events of the file: some tens of MB. */
@@ -35,7 +38,8 @@ interface Iteration {
  * is rare (validations, checkpoints) all. One a process.
  */
 export class Profiler implements SpanSink {
-  readonly #options: Required<ProfilerOptions>;
+  readonly #options: Required<Omit<ProfilerOptions, 'device'>>;
+  readonly #device: DeviceTracks | undefined;
   readonly #trace = new Trace(microseconds(), MOST_EVENTS);
   readonly #counts = new Map<string, number>();
   readonly #mainThread = native.currentThread();
@@ -44,7 +48,9 @@ export class Profiler implements SpanSink {
   #last: string | undefined;
 
   constructor(options: ProfilerOptions) {
-    this.#options = { warmup: 2, iterations: 3, ...options };
+    const { device, ...others } = options;
+    this.#options = { warmup: 2, iterations: 3, ...others };
+    this.#device = device === undefined ? undefined : new DeviceTracks(device, this.#trace);
     setSink(this);
   }
 
@@ -53,18 +59,28 @@ export class Profiler implements SpanSink {
   }
 
   iteration(kind: string, facts: Readonly<Record<string, unknown>>): void {
-    this.endIteration(true);
+    this.#close(true);
     const { warmup, iterations } = this.#options;
     const count = (this.#counts.get(kind) ?? 0) + 1;
     this.#counts.set(kind, count);
     this.#last = kind;
-    if (count <= warmup || count > warmup + iterations) return;
+    if (count <= warmup || count > warmup + iterations) {
+      this.#device?.stop();
+      return;
+    }
+    // Goes on from one recorded iteration to the next: its end waits for the GPU, which a step does not.
+    this.#device?.start();
     const limit = Math.min(MOST_OPERATIONS, this.#trace.room);
     native.recordOpsStart(limit, true);
     this.#present = { kind, facts: { ...facts, number: count }, start: microseconds() };
   }
 
   endIteration(whole: boolean): void {
+    this.#close(whole);
+    this.#device?.stop();
+  }
+
+  #close(whole: boolean): void {
     const last = this.#last;
     this.#last = undefined;
     if (!whole && last !== undefined) this.#counts.set(last, this.#counts.get(last)! - 1);
@@ -74,7 +90,9 @@ export class Profiler implements SpanSink {
     this.#present = undefined;
     this.#takeOperations();
     const { warmup, iterations } = this.#options;
-    if (this.#counts.get(kind) === warmup + iterations) this.save();
+    if (this.#counts.get(kind) !== warmup + iterations) return;
+    this.#device?.stop();
+    this.save();
   }
 
   timed<T>(name: string, body: () => T): T {
@@ -106,7 +124,10 @@ export class Profiler implements SpanSink {
   /** Writes what there is so far. */
   save(): void {
     const { write, facts, warmup, iterations } = this.#options;
-    write(this.#trace.toJson({ ...facts, warmup, iterations }));
+    const fault = this.#device?.fault;
+    write(
+      this.#trace.toJson({ ...facts, warmup, iterations, ...(fault && { withoutGpuActivities: fault }) }),
+    );
   }
 
   #takeOperations(): void {
