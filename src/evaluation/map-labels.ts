@@ -52,7 +52,7 @@ export function mapLabels(
   const { cam } = multiScaleCam(model, images, {
     scales,
     // A GPU repeats that pass as part of a graph: launches cost it more.
-    scaleOne: images.device === 'cuda' ? undefined : scaleOne,
+    scaleOne: images.device.startsWith('cuda') ? undefined : scaleOne,
   });
   const valid = validCam(cam, labels);
   const out: MapLabels = { cam, camLabels: camLabel(valid, bkgScore) };

@@ -92,7 +92,7 @@ function computeMaps(model: WeTr, batch: Batch, options: ExportOptions): Exporte
   const out = model.forward(images, { cls: true, cam: true, affinity: attention, attention });
   const probabilities = out.cls!.sigmoid().amax(1).toFloat32();
   // The score's pass is the one at scale 1 as well. A GPU repeats it, as part of a graph: launches cost it more.
-  const scaleOne = images.device === 'cuda' ? undefined : out.cam;
+  const scaleOne = images.device.startsWith('cuda') ? undefined : out.cam;
   const cams = multiScaleCam(model, images, { scales: options.scales, scaleOne }).cam.amax(1).toFloat32();
   const classes = batch.labels.length / names.length;
   return names.map((name, i) => {

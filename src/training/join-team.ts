@@ -18,7 +18,7 @@ export interface TeamOptions {
  */
 export async function joinTeam(
   place: DistributedEnvironment | undefined,
-  { device, backend = device === 'cuda' ? 'nccl' : 'gloo', timeout, threads }: TeamOptions,
+  { device, backend = device.startsWith('cuda') ? 'nccl' : 'gloo', timeout, threads }: TeamOptions,
 ): Promise<Team> {
   if (threads !== undefined) setNumThreads(threads);
   if (!place) return new Team();
