@@ -20,6 +20,23 @@
 
 namespace afa {
 
+namespace {
+
+// What NVIDIA's libraries and libtorch read of the environment, where the user has set nothing.
+void chooseCudaVariables() {
+  const auto choose = [](const char* name, const char* value) { setenv(name, value, /*overwrite=*/0); };
+  // With a workspace of its own for each stream cuBLAS always sums in one order. It reads this when it starts, libtorch
+  // once, at the first product of the process: after that it is too late to ask for determinism.
+  choose("CUBLAS_WORKSPACE_CONFIG", ":4096:8");
+  // A collective that a lost process leaves hanging is aborted, and the next one throws: this process can then say who
+  // was lost. By default libtorch waits a minute for its own dumps and ends the process by SIGABRT.
+  choose("TORCH_NCCL_ASYNC_ERROR_HANDLING", "2");
+  choose("TORCH_NCCL_DUMP_ON_TIMEOUT", "0");
+  choose("TORCH_NCCL_WAIT_TIMEOUT_DUMP_MILSEC", "250");
+}
+
+}  // namespace
+
 void tuneProcess() {
   static std::once_flag once;  // worker threads load the addon too: what was set since must stay
   std::call_once(once, [] {
@@ -28,6 +45,7 @@ void tuneProcess() {
     context.setAllowTF32CuDNN(false);
     context.setAllowTF32CuBLAS(false);
     context.setBenchmarkCuDNN(true);
+    if (at::Context::hasCUDART()) chooseCudaVariables();
     installAllocator();
   });
   c10::initLogging();  // reads TORCH_CPP_LOG_LEVEL, which Python does for its users
@@ -63,8 +81,6 @@ void setDeterministic(bool value) {
   context.setDeterministicCuDNN(value);
   context.setDeterministicMkldnn(value);
   context.setBenchmarkCuDNN(!value);  // it picks algorithms by timing them
-  // cuBLAS reads it at its first product; libtorch refuses products without it.
-  if (value) setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
 }
 
 at::Tensor stateOf(at::Generator generator) {
@@ -76,12 +92,14 @@ void restore(at::Generator generator, const at::Tensor& state) {
   generator.set_state(state);
 }
 
-// The GPU's generator, of which dropout draws there; undefined where this process computes on none.
+// The generator of the first GPU that this process computes on, of which dropout draws there; undefined where it computes
+// on none.
 at::Generator gpuGenerator() {
   if (!at::hasCUDA()) return {};
   const auto& hooks = at::detail::getCUDAHooks();
-  if (hooks.deviceCount() == 0 || !hooks.hasPrimaryContext(hooks.getCurrentDevice())) return {};
-  return at::globalContext().defaultGenerator(at::Device(at::kCUDA, hooks.getCurrentDevice()));
+  for (at::DeviceIndex index = 0; index < hooks.deviceCount(); ++index)
+    if (hooks.hasPrimaryContext(index)) return at::globalContext().defaultGenerator(at::Device(at::kCUDA, index));
+  return {};
 }
 
 // The CPU's state, and behind it the GPU's where there is one.

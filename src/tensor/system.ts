@@ -27,14 +27,12 @@ export const getNumThreads = (): number => native.getNumThreads();
  * Keeps to ways of computing that give the same bits each time, in all of libtorch. What has none throws a TorchError
  * with code ERR_NOT_DETERMINISTIC: some operations on CUDA.
  */
-export function setDeterministic(value: boolean): void {
-  // cuBLAS is deterministic with a workspace of its own for each stream; it reads this when it starts.
-  if (value) process.env.CUBLAS_WORKSPACE_CONFIG ??= ':4096:8';
-  native.setDeterministic(value);
-}
+export const setDeterministic = (value: boolean): void => native.setDeterministic(value);
 export const isDeterministic = (): boolean => native.isDeterministic();
 export const buildInfo = () => native.buildInfo();
 export const deviceAvailable = (device: Device): boolean => native.deviceAvailable(device);
+/** NVIDIA GPUs that CUDA shows this process; undefined in a build that cannot ask. */
+export const gpuCount = (): number | undefined => native.cudaStatus()?.devices.length;
 
 // The words for what keeps CUDA away lie in a script, as doctor needs them before anything is compiled.
 const explanation = new URL('../../scripts/lib/cuda-fault.mjs', import.meta.url).href;

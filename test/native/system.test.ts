@@ -134,6 +134,17 @@ describe('deterministic computing', () => {
     expect(isDeterministic()).toBe(false);
   });
 
+  it.skipIf(!buildInfo().cudaLibrary)(
+    'can be asked for after products: cuBLAS has its workspaces from the start',
+    async () => {
+      const code = `
+    delete process.env.CUBLAS_WORKSPACE_CONFIG;
+    await import('DIST/tensor/index.js');
+    console.log(JSON.stringify(process.env.CUBLAS_WORKSPACE_CONFIG ?? 'none'));`;
+      expect(await childJson(code)).toBe(':4096:8');
+    },
+  );
+
   it('follows the configuration of whatever model is built', () => {
     for (const deterministic of [true, false]) {
       const { config } = loadConfig({ dataset: 'lasc', set: [`train.deterministic=${deterministic}`] });
