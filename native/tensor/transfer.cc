@@ -68,7 +68,7 @@ Download::Download(const at::Tensor& source) {
     const auto values = source.detach().contiguous();
     host_ = at::empty(values.sizes(), values.options().device(at::kCPU).pinned_memory(true));
     host_.copy_(values, /*non_blocking=*/true);
-    c10::cuda::CUDACachingAllocator::recordStream(values.storage().data_ptr(), copying);
+    c10::cuda::CUDACachingAllocator::recordStream(source.storage().data_ptr(), copying);
     auto arrived = std::make_shared<at::cuda::CUDAEvent>();
     arrived->record(copying);
     arrived_ = arrived;
@@ -91,7 +91,7 @@ namespace {
 Napi::Value gpuMemory(Napi::Env env, bool reset) {
   auto out = Napi::Object::New(env);
 #ifdef AFA_CUDA_RUNTIME
-  if (at::hasCUDA()) {
+  if (at::hasCUDA() && c10::cuda::CUDACachingAllocator::get()->initialized()) {
     const auto device = c10::cuda::current_device();
     const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(device);
     constexpr auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
