@@ -5,9 +5,15 @@ namespace afa {
 
 namespace {
 
-// On the other's device, without waiting for it.
+// On the other's device, without waiting for it. A number is written there, and still promotes as numbers do.
 at::Tensor beside(const at::Tensor& other, const Operand& operand) {
-  return operand.tensor.to(other.device(), /*non_blocking=*/operand.tensor.is_cpu() && other.is_cuda());
+  if (other.is_cpu() || !operand.tensor.unsafeGetTensorImpl()->is_wrapped_number())
+    return operand.tensor.to(other.device(), /*non_blocking=*/operand.tensor.is_cpu() && other.is_cuda());
+  auto dtype = operand.tensor.scalar_type();
+  if (dtype == at::kDouble && other.is_mps()) dtype = at::kFloat;  // Metal has no other
+  auto there = at::full({}, operand.tensor.item(), other.options().dtype(dtype).requires_grad(false));
+  there.unsafeGetTensorImpl()->set_wrapped_number(true);
+  return there;
 }
 
 }  // namespace
