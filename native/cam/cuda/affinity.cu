@@ -31,6 +31,7 @@ __device__ PairSums reduceBlock(const PairSums& own) {
     __syncthreads();
     if (threadIdx.x < reach) all[threadIdx.x].add(all[threadIdx.x + reach]);
   }
+  __syncthreads();
   return all[0];
 }
 
@@ -103,7 +104,10 @@ int afaPairLabels(const PairGrid& grid, const bool* near, int images, const int6
   return cudaGetLastError();
 }
 
-int afaPairBlocks(int64_t pairs) { return blocksFor(pairs) < kMostBlocks ? blocksFor(pairs) : kMostBlocks; }
+int afaPairBlocks(int64_t pairs) {
+  const int blocks = blocksFor(pairs);
+  return blocks < 1 ? 1 : blocks < kMostBlocks ? blocks : kMostBlocks;  // of no pairs the sums are 0
+}
 
 int afaPairSums(int64_t pairs, const float* affinity, const uint8_t* label, PairSums* partial, float* sums,
                 int64_t* counts, void* stream) {

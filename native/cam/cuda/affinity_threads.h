@@ -6,6 +6,7 @@
 
 namespace afa::cam::cuda {
 
+constexpr int kMostPositions = 46340;  // of which all pairs have a number in an int
 constexpr int kWalkChannels = 8;  // rows of scores that one reading of the affinity serves
 
 // Positions of an h x w grid, row-major.

@@ -19,6 +19,12 @@ namespace {
 void* stream() { return c10::cuda::getCurrentCUDAStream().stream(); }
 void check(int error) { C10_CUDA_CHECK(static_cast<cudaError_t>(error)); }
 
+// Kernels get pointers, of which nothing says whose they are.
+void checkTogether(const at::Tensor& a, const at::Tensor& b) {
+  TORCH_CHECK(a.device() == b.device(), "Expected all tensors on the same device but received ", a.device(), " and ",
+              b.device());
+}
+
 // What all images of one configuration share, on one GPU.
 struct Neighbourhood {
   at::Tensor shifts;    // int32 [K, 2]
@@ -69,6 +75,8 @@ at::Tensor rounds(const Planes& planes, const Neighbourhood& around, const at::T
 
 at::Tensor refine(const at::Tensor& images, const at::Tensor& masks, const std::vector<Offset>& offsets,
                   const at::Tensor& position, const ParConfig& config) {
+  checkTogether(images, masks);
+  if (masks.numel() == 0) return masks.clone(at::MemoryFormat::Contiguous);  // no kernel has a grid of no blocks
   const c10::cuda::CUDAGuard guard(images.device());
   const auto& around = neighbourhoodOn(images.device(), offsets, position);
   const auto planes = planesOf(around, images.size(2), images.size(3), nullptr);
@@ -78,6 +86,8 @@ at::Tensor refine(const at::Tensor& images, const at::Tensor& masks, const std::
 
 at::Tensor refineInBoxes(const at::Tensor& images, const at::Tensor& masks, const at::Tensor& boxes,
                          const std::vector<Offset>& offsets, const at::Tensor& position, const ParConfig& config) {
+  checkTogether(images, masks);
+  if (masks.numel() == 0) return at::empty_like(masks, at::MemoryFormat::Contiguous);
   const c10::cuda::CUDAGuard guard(images.device());
   const auto& around = neighbourhoodOn(images.device(), offsets, position);
   const int64_t B = images.size(0), C = masks.size(1);
@@ -102,9 +112,13 @@ at::Tensor refineInBoxes(const at::Tensor& images, const at::Tensor& masks, cons
 }
 
 at::Tensor affinityLabel(const at::Tensor& label, int64_t h, int64_t w, const at::Tensor& near, int64_t ignoreIndex) {
+  checkTogether(label, near);
+  TORCH_CHECK(h * w <= kMostPositions, "Expected a grid of at most ", kMostPositions, " positions but received ", h,
+              " x ", w);
   const c10::cuda::CUDAGuard guard(label.device());
   const auto own = label.contiguous(), reach = near.contiguous();
   auto out = at::empty({label.size(0), h * w, h * w}, label.options().dtype(at::kByte));
+  if (out.numel() == 0) return out;
   const PairGrid grid{static_cast<int>(h), static_cast<int>(w)};
   check(afaPairLabels(grid, reach.const_data_ptr<bool>(), static_cast<int>(label.size(0)), own.const_data_ptr<int64_t>(),
                       static_cast<int>(label.size(1)), static_cast<int>(label.size(2)), static_cast<int>(ignoreIndex),
@@ -139,6 +153,7 @@ class AffinitySums : public torch::autograd::Function<AffinitySums> {
     const c10::cuda::CUDAGuard guard(labels.device());
     const auto ofSums = gradients[0].contiguous();
     auto out = at::empty(labels.sizes(), ofSums.options());
+    if (out.numel() == 0) return {out, at::Tensor()};
     check(afaPairGradients(labels.numel(), labels.const_data_ptr<uint8_t>(), ofSums.const_data_ptr<float>(),
                            out.mutable_data_ptr<float>(), stream()));
     return {out, at::Tensor()};
@@ -148,15 +163,18 @@ class AffinitySums : public torch::autograd::Function<AffinitySums> {
 }  // namespace
 
 std::tuple<at::Tensor, at::Tensor, at::Tensor> affinitySums(const at::Tensor& affinity, const at::Tensor& label) {
+  checkTogether(affinity, label);
   const c10::cuda::CUDAGuard guard(affinity.device());
   auto out = AffinitySums::apply(affinity, label);
   return {out[0].select(0, 0), out[0].select(0, 1), out[1]};
 }
 
 at::Tensor randomWalk(const at::Tensor& affinity, const at::Tensor& scores, int64_t w, int64_t radius) {
+  checkTogether(affinity, scores);
   const c10::cuda::CUDAGuard guard(affinity.device());
   const auto pairs = affinity.contiguous(), own = scores.contiguous();
   auto out = at::empty_like(own);
+  if (out.numel() == 0) return out;
   const PairGrid grid{static_cast<int>(affinity.size(1) / w), static_cast<int>(w)};
   check(afaWalk(grid, static_cast<int>(radius), static_cast<int>(own.size(0)), pairs.const_data_ptr<float>(),
                 own.const_data_ptr<float>(), static_cast<int>(own.size(1)), out.mutable_data_ptr<float>(), stream()));
