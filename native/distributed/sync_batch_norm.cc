@@ -14,7 +14,7 @@ at::Tensor perChannel(const at::Tensor& values) { return values.view({1, -1, 1, 
 
 struct Statistics {
   at::Tensor mean, variance;  // float64 [C], biased
-  double count;
+  at::Tensor count;           // float64 [1]: as a number of the host's it would have to wait for a GPU
 };
 
 // Sums travel as float64: the variance as a difference of two of them keeps float32's precision.
@@ -26,7 +26,7 @@ Statistics globalStatistics(const Group& group, const at::Tensor& x) {
   auto count = at::full({1}, local, mean.options());
   auto sums = sumNow(group, at::cat({mean * local, square * local, count}), "syncBatchNorm");
   const int64_t channels = x.size(1);
-  const double total = sums[2 * channels].item<double>();
+  auto total = sums.narrow(0, 2 * channels, 1);
   auto globalMean = sums.narrow(0, 0, channels) / total;
   return {globalMean, sums.narrow(0, channels, channels) / total - globalMean.square(), total};
 }
@@ -43,21 +43,19 @@ class SyncBatchNorm : public torch::autograd::Function<SyncBatchNorm> {
                             const std::shared_ptr<Group>& group, const BatchNormParts& parts) {
     const auto stats = globalStatistics(*group, x);
     moveTowards(parts.runningMean, stats.mean, parts.momentum);
-    moveTowards(parts.runningVar, stats.variance * (stats.count / std::max(stats.count - 1, 1.0)), parts.momentum);
+    moveTowards(parts.runningVar, stats.variance * (stats.count / (stats.count - 1).clamp_min(1)), parts.momentum);
     auto mean = stats.mean.to(x.scalar_type()), variance = stats.variance.to(x.scalar_type());
     auto inverse = (stats.variance + parts.eps).rsqrt().to(x.scalar_type());
-    context->save_for_backward({x, weight, mean, inverse});
-    context->saved_data["count"] = stats.count;
+    context->save_for_backward({x, weight, mean, inverse, stats.count});
     context->saved_data["group"] = c10::IValue::make_capsule(c10::make_intrusive<Held>(group));
     return at::batch_norm(x, weight, bias, mean, variance, /*training=*/false, 0.0, parts.eps, /*cudnn_enabled=*/false);
   }
 
   static torch::autograd::variable_list backward(Context* context, torch::autograd::variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    const auto &x = saved[0], &weight = saved[1], &mean = saved[2], &inverse = saved[3];
+    const auto &x = saved[0], &weight = saved[1], &mean = saved[2], &inverse = saved[3], &count = saved[4];
     const auto& dy = gradients[0];
     const int64_t channels = x.size(1);
-    const double count = context->saved_data["count"].toDouble();
     const auto group = c10::static_intrusive_pointer_cast<Held>(context->saved_data["group"].toCapsule())->group;
 
     auto centred = x - perChannel(mean);
