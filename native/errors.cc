@@ -3,10 +3,24 @@
 #include <ATen/ATen.h>
 
 #include <new>
+#include <string_view>
 
 #include "addon_data.h"
 
 namespace afa {
+
+namespace {
+
+// Those who ask for memory beside libtorch's allocator, and throw an error like any other: the CPU's, CUDA (contexts,
+// pinned memory, graphs), and NVIDIA's libraries.
+bool tellsOfNoMemory(std::string_view message) {
+  for (const std::string_view words : {"can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
+                                       "CUDNN_STATUS_ALLOC_FAILED", "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"})
+    if (message.find(words) != std::string_view::npos) return true;
+  return false;
+}
+
+}  // namespace
 
 void invalidArgument(const std::string& message) { throw ArgumentError("ERR_INVALID_ARG", message); }
 
@@ -27,8 +41,7 @@ ErrorInfo describe(std::exception_ptr error) {
     if (undetermined != std::string::npos)
       return {"ERR_NOT_DETERMINISTIC", message.substr(0, undetermined) + " has no deterministic form on this device; "
               "leave --deterministic out, or compute on the CPU, where all that training needs has one"};
-    const bool oom = message.find("can't allocate memory") != std::string::npos;
-    return {oom ? "ERR_OUT_OF_MEMORY" : "ERR_TORCH", message};
+    return {tellsOfNoMemory(message) ? "ERR_OUT_OF_MEMORY" : "ERR_TORCH", message};
   } catch (const std::runtime_error& e) {
     return {"ERR_TORCH", e.what()};  // libtorch's value conversions throw these
   } catch (const std::bad_alloc&) {
