@@ -1,8 +1,8 @@
 /** One command in several processes: started here, or by a launcher of the user's. */
 import type { Command } from 'commander';
 import { type Backend, launch, readEnvironment, type Team } from '../distributed/index.js';
-import type { Device } from '../tensor/index.js';
-import { joinTeam } from '../training/join-team.js';
+import { type Device, gpuCount } from '../tensor/index.js';
+import { joinTeam, requireGpuForEach } from '../training/join-team.js';
 import { choiceOption, integerOption } from './options.js';
 import { beforeFailing } from './run-main.js';
 
@@ -66,6 +66,8 @@ export async function enterTeam(
 ): Promise<number | { team: Team; notes: readonly string[] }> {
   const place = readEnvironment();
   if (!place && args.nproc_per_node > 1) {
+    if (device.startsWith('cuda') && args.backend !== 'gloo')
+      requireGpuForEach(args.nproc_per_node, gpuCount());
     check();
     return launch({
       command: [process.execPath, ...process.execArgv, ...process.argv.slice(1)] as [string, ...string[]],

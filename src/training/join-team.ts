@@ -12,6 +12,27 @@ export interface TeamOptions {
   threads?: number | undefined;
 }
 
+/** @throws UsageError where gradients lie on GPUs and the processes talk by a backend that moves the CPU's tensors alone */
+export function requireGradientBackend(device: Device, backend: Backend | undefined): void {
+  if (backend === 'gloo' && device.startsWith('cuda'))
+    throw new UsageError(
+      'Expected --backend nccl for training in several processes on CUDA but received gloo, which exchanges tensors of the ' +
+        'CPU alone. Leave --backend out, or train with --cpu.',
+    );
+}
+
+/**
+ * @param gpus that this process sees; undefined where nobody can say
+ * @throws UsageError where processes of one machine would have to share a GPU, which NCCL refuses
+ */
+export function requireGpuForEach(processes: number, gpus: number | undefined): void {
+  if (gpus === undefined || processes <= gpus) return;
+  throw new UsageError(
+    `Expected --nproc_per_node of at most ${gpus}, one process for each GPU that CUDA shows here, but received ` +
+      `${processes}. Larger batches without more GPUs: --accumulate.`,
+  );
+}
+
 /**
  * Joins the processes that a launcher started beside this one; alone without a launcher.
  * @throws UsageError for a backend that is not here, TorchError when the others do not come in time
