@@ -65,9 +65,10 @@ function limits() {
 }
 
 function randomBatch(count, crop) {
+  const data = scope(() => Tensor.rand([count, crop, crop]).mul(256).to({ dtype: 'uint8' }).data());
   return {
     names: Array.from({ length: count }, (_, i) => `slice_${i}`),
-    images: scope(() => Tensor.randn([count, 3, crop, crop]).toFloat32()),
+    pixels: { kind: 'bytes', data, channels: 1, mirrored: new Uint8Array(count) },
     height: crop,
     width: crop,
     labels: new Float32Array(count).fill(1),

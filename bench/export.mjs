@@ -4,13 +4,14 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig } from '../dist/config/load.js';
-import { exportAttentionMaps, stretch, toRgbBytes } from '../dist/export/attention-maps.js';
+import { exportAttentionMaps, stretch } from '../dist/export/attention-maps.js';
 import { FinishedMaps } from '../dist/export/finished-maps.js';
 import { overlayCam } from '../dist/export/heatmap.js';
 import { encodePng } from '../dist/export/png.js';
 import { formatTable } from '../dist/export/table.js';
 import { writeNpy } from '../dist/io/npy.js';
 import { encodeNpyDict } from '../dist/io/npy-dict.js';
+import { batchRgb } from '../dist/loading/batch-pixels.js';
 import { createEvalLoader } from '../dist/loading/loader.js';
 import { WeTr } from '../dist/models/wetr.js';
 import { getNumThreads, setNumThreads, setupSeed } from '../dist/tensor/index.js';
@@ -68,11 +69,12 @@ async function run() {
 
 /** CPU milliseconds of everything that makes files of one map. */
 async function finishing(times = 20) {
-  const image = Float32Array.from({ length: 3 * PIXELS }, (_, i) => Math.sin(i / 50));
+  const data = Uint8Array.from({ length: PIXELS }, (_, i) => 128 + 90 * Math.sin(i / 50));
+  const pixels = { kind: 'bytes', data, channels: 1, mirrored: new Uint8Array(1) };
   const map = Float32Array.from({ length: PIXELS }, (_, i) => Math.abs(Math.sin(i / 3000)));
   const once = async () => {
     const cam = stretch(map);
-    await encodePng(overlayCam(toRgbBytes(image, PIXELS), cam), SIDE, SIDE);
+    await encodePng(overlayCam(batchRgb({ pixels, height: SIDE, width: SIDE }, 0), cam), SIDE, SIDE);
     const plane = (data) => ({ dtype: 'float32', shape: [SIDE, SIDE], data });
     return encodeNpyDict({ cam: plane(cam), cam_raw: plane(map) });
   };

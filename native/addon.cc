@@ -2,6 +2,7 @@
 #include "autograd/autograd.h"
 #include "cam/cam_binding.h"
 #include "distributed/distributed_binding.h"
+#include "images/normalize.h"
 #include "mapped_file.h"
 #include "nn/wetr_binding.h"
 #include "optim/adamw.h"
@@ -25,6 +26,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   afa::registerShape(m);
   afa::registerLinear(m);
   afa::registerImage(m);
+  afa::registerImages(m);
   afa::registerAutograd(m);
   afa::registerWeTr(m);
   afa::registerCam(m);

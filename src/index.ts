@@ -92,6 +92,9 @@ export {
 } from './io/tensorboard/event-file.js';
 export { readWeightFile } from './io/weight-file.js';
 // Loading: how it is fed.
+export type { BatchPixels, BytePixels, FloatPixels } from './loading/batch.js';
+export { batchImages } from './loading/batch-images.js';
+export { batchRgb } from './loading/batch-pixels.js';
 export {
   type Batch,
   createEvalLoader,
@@ -104,12 +107,9 @@ export {
   type TrainLoader,
   type TrainLoaderOptions,
 } from './loading/loader.js';
+export { normalizeImage } from './loading/normalize.js';
 export { hashSeed, Random, type RandomState } from './loading/random.js';
-export {
-  type Augmentation,
-  type AugmentOptions,
-  normalizeImage,
-} from './loading/transforms.js';
+export type { Augmentation, AugmentOptions } from './loading/transforms.js';
 // Losses and optimizer.
 export {
   type AffinityLoss,

@@ -6,26 +6,8 @@ namespace afa {
 
 namespace {
 
-struct Bytes {
-  const void* data;
-  size_t length;
-};
-
-Bytes bytesOf(const Napi::Value& value) {
-  if (value.IsTypedArray()) {
-    // Asked for by data alone: the buffer of an array over shared memory is no ArrayBuffer.
-    auto view = value.As<Napi::TypedArray>();
-    void* data = nullptr;
-    napi_get_typedarray_info(value.Env(), value, nullptr, nullptr, &data, nullptr, nullptr);
-    return {data, view.ByteLength()};
-  }
-  invalidArgument("Expected a typed array for argument 'data' of fromTypedArray() but received " +
-                  describeValue(value));
-}
-
-at::Tensor fromTypedArray(Napi::Value data, std::vector<int64_t> shape, at::ScalarType dtype,
+at::Tensor fromTypedArray(HostBytes bytes, std::vector<int64_t> shape, at::ScalarType dtype,
                           std::optional<at::Device> device) {
-  const auto bytes = bytesOf(data);
   const auto target = device.value_or(at::kCPU);
   auto out = hostTensor(shape, dtype, target);
   if (out.nbytes() != bytes.length)

@@ -30,6 +30,14 @@ c10::cuda::CUDAStream copyStream(at::Device device, bool up) {
 }  // namespace
 #endif
 
+HostBytes FromJs<HostBytes>::get(const Arg& arg) {
+  if (!arg.value.IsTypedArray()) refuse(arg, "a typed array");
+  // Asked for by data alone: the buffer of an array over shared memory is no ArrayBuffer.
+  void* data = nullptr;
+  napi_get_typedarray_info(arg.env, arg.value, nullptr, nullptr, &data, nullptr, nullptr);
+  return {data, arg.value.As<Napi::TypedArray>().ByteLength()};
+}
+
 at::Tensor hostTensor(at::IntArrayRef shape, at::ScalarType dtype, at::Device device) {
   return at::empty(shape, at::TensorOptions().dtype(dtype).pinned_memory(device.is_cuda()));
 }

@@ -5,6 +5,17 @@
 
 namespace afa {
 
+// A typed array's memory, for as long as the call takes.
+struct HostBytes {
+  const void* data;
+  size_t length;
+};
+
+template <>
+struct FromJs<HostBytes> {
+  static HostBytes get(const Arg& arg);
+};
+
 // A copy on a GPU of a host tensor made for it (see hostTensor). Work queued from now on sees it.
 at::Tensor upload(const at::Tensor& host, at::Device device);
 

@@ -4,7 +4,8 @@
  */
 import { dirname, join } from 'node:path';
 import { type TrainItem, trainItem } from '../loading/items.js';
-import { type AugmentOptions, normalizeImage } from '../loading/transforms.js';
+import { normalizeImage } from '../loading/normalize.js';
+import type { AugmentOptions } from '../loading/transforms.js';
 import type { Dataset, DatasetConfig, Warn } from './dataset.js';
 import type { IntensityRule } from './intensity.js';
 import { PATIENT_PATTERN, patientsOf } from './patients.js';

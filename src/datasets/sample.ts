@@ -45,6 +45,6 @@ export function toRgb(image: PixelImage): RgbImage {
   const { data: grey, height, width } = image;
   const data =
     grey instanceof Uint8Array ? new Uint8Array(grey.length * 3) : new Float32Array(grey.length * 3);
-  for (let i = 0; i < grey.length; i++) data.fill(grey[i]!, 3 * i, 3 * i + 3);
+  for (let i = 0, o = 0; i < grey.length; i++, o += 3) data[o] = data[o + 1] = data[o + 2] = grey[i]!;
   return { data, height, width, channels: 3 };
 }

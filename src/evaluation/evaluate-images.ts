@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import { requireSize } from '../cam/image-size.js';
 import { Team } from '../distributed/index.js';
-import { toRgbBytes } from '../export/attention-maps.js';
 import { BackgroundWrites } from '../export/background-writes.js';
 import { writeLabelPngAsync } from '../io/label-png.js';
 import { VOC_PALETTE } from '../io/voc-palette.js';
 import type { Batch } from '../loading/batch.js';
+import { batchImages } from '../loading/batch-images.js';
+import { batchRgb } from '../loading/batch-pixels.js';
 import type { EvalLoader } from '../loading/loader.js';
 import type { WeTr } from '../models/wetr.js';
 import { beginIteration, endIteration } from '../profile/index.js';
@@ -80,7 +81,7 @@ function labelBatch(
   const { device, scales, longSide, crf, maps } = options;
   const size = [batch.height, batch.width] as const;
   requireSize(batch.names[0]!, inputSize(size, longSide), scales, model.options.stride, 'test.scales');
-  const images = Tensor.from(batch.images, [batch.names.length, 3, ...size]).to({ device });
+  const images = batchImages(batch, device);
   const { single, multi } = multiScaleSeg(model, images, options);
   const atSize = (logits: Tensor) => logits.interpolate(size);
   const out: Labels = { raw: bytes(atSize(single).argmax(1)) };
@@ -97,10 +98,8 @@ function labelBatch(
 function refined(batch: Batch, refine: (rgb: Uint8Array, image: number) => Tensor): Uint8Array {
   const pixels = batch.height * batch.width;
   const out = new Uint8Array(batch.names.length * pixels);
-  for (let i = 0; i < batch.names.length; i++) {
-    const rgb = toRgbBytes(batch.images.subarray(3 * i * pixels, 3 * (i + 1) * pixels), pixels);
-    out.set(bytes(refine(rgb, i).argmax(0)), i * pixels);
-  }
+  for (let i = 0; i < batch.names.length; i++)
+    out.set(bytes(refine(batchRgb(batch, i), i).argmax(0)), i * pixels);
   return out;
 }
 

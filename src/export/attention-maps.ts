@@ -5,11 +5,12 @@ import { multiScaleCam } from '../cam/multi-scale.js';
 import type { Mask } from '../datasets/sample.js';
 import { type NpyDictValue, PyFloat, writeNpyDictAsync } from '../io/npy-dict.js';
 import type { Batch } from '../loading/batch.js';
+import { batchImages } from '../loading/batch-images.js';
+import { batchRgb } from '../loading/batch-pixels.js';
 import type { EvalLoader } from '../loading/loader.js';
 import type { WeTr } from '../models/wetr.js';
 import { beginIteration, endIteration } from '../profile/index.js';
-import { IMAGE_MEAN, IMAGE_STD } from '../tensor/image-statistics.js';
-import { type Device, noGrad, scope, Tensor } from '../tensor/index.js';
+import { type Device, noGrad, scope, type Tensor } from '../tensor/index.js';
 import { BackgroundWrites } from './background-writes.js';
 import type { FinishedMaps, MapFolders } from './finished-maps.js';
 import { overlayCam } from './heatmap.js';
@@ -54,17 +55,6 @@ interface ExportedMap {
 /** How many attention blocks the original saves. */
 const SAVED_BLOCKS = 4;
 
-/** Pixels of a normalised image [3, H, W] as the bytes that they came from, [H, W, 3]. */
-export function toRgbBytes(image: Float32Array, pixels: number): Uint8Array {
-  const out = new Uint8Array(3 * pixels);
-  for (let c = 0; c < 3; c++)
-    for (let i = 0; i < pixels; i++) {
-      const value = image[c * pixels + i]! * IMAGE_STD[c]! + IMAGE_MEAN[c]!;
-      out[3 * i + c] = Math.min(255, Math.max(0, Math.round(value)));
-    }
-  return out;
-}
-
 /** Stretches a map to 0..1; a flat one becomes 0 (original: generate_attention_maps). */
 export function stretch(map: Float32Array): Float32Array<ArrayBuffer> {
   let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
@@ -87,7 +77,7 @@ function computeMaps(model: WeTr, batch: Batch, options: ExportOptions): Exporte
   const { height, width, names } = batch;
   const pixels = height * width;
   requireSize(names[0]!, [height, width], options.scales, model.options.stride);
-  const images = Tensor.from(batch.images, [names.length, 3, height, width]).to({ device: options.device });
+  const images = batchImages(batch, options.device);
   const attention = options.attnNpyDir !== undefined;
   const out = model.forward(images, { cls: true, cam: true, affinity: attention, attention });
   const probabilities = out.cls!.sigmoid().amax(1).toFloat32();
@@ -110,7 +100,7 @@ function computeMaps(model: WeTr, batch: Batch, options: ExportOptions): Exporte
       camRaw,
       cam: stretch(camRaw),
       label: Uint8Array.from(batch.labels.subarray(i * classes, (i + 1) * classes)),
-      rgb: toRgbBytes(batch.images.subarray(i * 3 * pixels, (i + 1) * 3 * pixels), pixels),
+      rgb: batchRgb(batch, i),
       attention: maps,
     };
   });

@@ -4,10 +4,11 @@ import { getDataset } from '../datasets/registry.js';
 import type { Mask, PixelImage } from '../datasets/sample.js';
 import { useByteSource } from '../io/file-bytes.js';
 import type { Batch, BatchTask, BuilderSettings, Built } from './batch.js';
+import { packPixels } from './batch-pixels.js';
 import { shared } from './image-cache.js';
-import { writeTrainItem } from './items.js';
+import { augmentItem } from './items.js';
 import { hashSeed, Random } from './random.js';
-import { writeNormalizedImage } from './transforms.js';
+import { type Placed, whole } from './transforms.js';
 
 /** Opens the split that the settings name. */
 export function openDataset({ dataset, split }: BuilderSettings, warn: Warn): Dataset {
@@ -69,18 +70,16 @@ export class BatchBuilder {
     const read = (index: number) => this.#read(index, task, decoded);
     const reads = indices.map((index) => this.#readOrReplace(epoch, index, read));
     for (const reading of reads) reading.catch(() => undefined);
-    const images = new Float32Array(indices.length * 3 * side * side);
-    const boxes = new Int32Array(indices.length * 4);
+    const shown: Placed[] = [];
     const used: number[] = [];
     for (const [b, index] of indices.entries()) {
       const sample = await reads[b]!;
       used.push(sample.index);
       faults.push(...sample.faults);
       // Drawn for the place in the epoch, so that a replacement is not seen twice alike.
-      const box = writeTrainItem(sample.image, options, { seed, epoch, index }, images, b * 3 * side * side);
-      boxes.set([box.y0, box.y1, box.x0, box.x1], b * 4);
+      shown.push(augmentItem(sample.image, options, { seed, epoch, index }));
     }
-    return { ...this.#describe(used), images, height: side, width: side, boxes };
+    return this.#batch(used, shown, side, side);
   }
 
   /**
@@ -139,14 +138,15 @@ export class BatchBuilder {
 
   #wholeBatch(samples: readonly EvalSample[]): Batch {
     const { height, width } = samples[0]!.image;
-    const images = new Float32Array(samples.length * 3 * height * width);
-    const boxes = new Int32Array(samples.length * 4);
-    for (const [b, { image }] of samples.entries()) {
-      writeNormalizedImage(image, images, b * 3 * height * width);
-      boxes.set([0, height, 0, width], b * 4);
-    }
-    const batch = { ...this.#describe(samples.map(({ index }) => index)), images, height, width, boxes };
+    const indices = samples.map(({ index }) => index);
+    const shown = samples.map(({ image }) => whole(image));
+    const batch = this.#batch(indices, shown, height, width);
     return this.#dataset.hasMasks ? { ...batch, masks: samples.map(({ mask }) => mask) } : batch;
+  }
+
+  #batch(indices: readonly number[], shown: readonly Placed[], height: number, width: number): Batch {
+    const boxes = Int32Array.from(shown.flatMap(({ box: { y0, y1, x0, x1 } }) => [y0, y1, x0, x1]));
+    return { ...this.#describe(indices), pixels: packPixels(shown, height, width), height, width, boxes };
   }
 
   #describe(indices: readonly number[]): Pick<Batch, 'names' | 'labels'> {

@@ -1,16 +1,35 @@
 import type { DataFault, DatasetConfig } from '../datasets/dataset.js';
 import type { Mask, PixelImage } from '../datasets/sample.js';
 
-/** Samples of equal size, ready for the network. */
+/** Pixels as bytes, as they are in the files: batchImages() normalises and mirrors them where the network runs. */
+export interface BytePixels {
+  kind: 'bytes';
+  /** [B, height, width, channels], not mirrored yet; padding is 0. */
+  data: Uint8Array;
+  /** 1 where all images of the batch are grey. */
+  channels: 1 | 3;
+  /** [B]: 1 for images, and their padding, that are shown mirrored left to right, else 0. */
+  mirrored: Uint8Array;
+}
+
+/** Pixels where some are no bytes (`dataset.intensity: raw`). */
+export interface FloatPixels {
+  kind: 'floats';
+  /** [B, 3, height, width], ImageNet-normalised, mirrored already. */
+  data: Float32Array;
+}
+
+export type BatchPixels = BytePixels | FloatPixels;
+
+/** Samples of equal size; batchImages() makes the network's input of them. */
 export interface Batch {
   names: string[];
-  /** [B, 3, height, width], ImageNet-normalised. */
-  images: Float32Array;
+  pixels: BatchPixels;
   height: number;
   width: number;
   /** Multi-hot, [B, numClasses - 1]. */
   labels: Float32Array;
-  /** [B, 4]: y0, y1, x0, x1 of the image in its crop, half-open; the rest is padding. */
+  /** [B, 4]: y0, y1, x0, x1 of the image in its crop as it is shown, half-open; the rest is padding. */
   boxes: Int32Array;
   /** One entry for each sample; evaluation only, and only where the dataset has masks. */
   masks?: (Mask | undefined)[];

@@ -1,7 +1,8 @@
 import type { PixelImage } from '../datasets/sample.js';
+import { writeNormalized } from './normalize.js';
 import { hashSeed, Random } from './random.js';
 import type { Window } from './rescale.js';
-import { type AugmentOptions, applyAugmentation, drawAugmentation } from './transforms.js';
+import { type AugmentOptions, augment, drawAugmentation, type Placed } from './transforms.js';
 
 /** What an augmentation is drawn from: nothing else, so order and number of workers do not matter. */
 export interface AugmentKey {
@@ -21,25 +22,26 @@ export interface TrainItem {
   box: Window;
 }
 
-/** Writes the augmented crop that `key` draws to `out[offset ..]`, [3, cropSize, cropSize]; gives the image box. */
-export function writeTrainItem(
+/** What the crop that `key` draws shows of an image. */
+export function augmentItem(
   image: PixelImage,
   options: AugmentOptions,
   { seed, epoch, index }: AugmentKey,
-  out: Float32Array,
-  offset: number,
-): Window {
+): Placed {
   const random = new Random(hashSeed(seed, 'augment', epoch, index));
   const augmentation = drawAugmentation(random, image.height, image.width, options);
-  return applyAugmentation(image, augmentation, options.cropSize, out, offset);
+  return augment(image, augmentation, options.cropSize);
 }
 
-/** `writeTrainItem` into an array of its own. */
+/** The same as the network sees it, for one image by itself. */
 export function trainItem(
   image: PixelImage,
   options: AugmentOptions,
   key: AugmentKey,
 ): Pick<TrainItem, 'image' | 'box'> {
-  const out = new Float32Array(3 * options.cropSize ** 2);
-  return { box: writeTrainItem(image, options, key, out, 0), image: out };
+  const side = options.cropSize;
+  const placed = augmentItem(image, options, key);
+  const out = new Float32Array(3 * side * side);
+  writeNormalized(placed, side, side, out);
+  return { image: out, box: placed.box };
 }

@@ -36,8 +36,9 @@ export function reviveError({ usage, message, stack }: ErrorMessage): Error {
 
 /** Buffers of batches, to be moved instead of copied. */
 export function buffersOf(batches: readonly Batch[]): ArrayBuffer[] {
-  const views = batches.flatMap(({ images, labels, boxes, masks = [] }) => [
-    images,
+  const views = batches.flatMap(({ pixels, labels, boxes, masks = [] }) => [
+    pixels.data,
+    ...(pixels.kind === 'bytes' ? [pixels.mirrored] : []),
     labels,
     boxes,
     ...masks.flatMap((mask) => (mask ? [mask.data] : [])),

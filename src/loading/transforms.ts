@@ -1,5 +1,4 @@
 import type { PixelImage } from '../datasets/sample.js';
-import { IMAGE_MEAN, IMAGE_STD } from '../tensor/image-statistics.js';
 import type { Random } from './random.js';
 import { rescaleWindow, type Window } from './rescale.js';
 
@@ -14,7 +13,7 @@ export interface AugmentOptions {
   intensityJitter?: number;
 }
 
-/** Every random decision about one image; `applyAugmentation` has no others. */
+/** Every random decision about one image; `augment` has no others. */
 export interface Augmentation {
   /** Size after rescaling. */
   height: number;
@@ -69,19 +68,16 @@ export function imageBox(a: Augmentation, cropSize: number): Window {
   };
 }
 
-/**
- * Writes the augmented, normalised crop of `image` to `out[offset ..]` as [3, cropSize, cropSize].
- * Padding is zero before normalisation, as in the original, so it is -mean/std after it.
- *
- * @returns the image box: see `imageBox`
- */
-export function applyAugmentation(
-  image: PixelImage,
-  augmentation: Augmentation,
-  cropSize: number,
-  out: Float32Array,
-  offset: number,
-): Window {
+/** An image, or the part of one that its crop shows, before it is mirrored. */
+export interface Placed {
+  image: PixelImage;
+  /** Where it lies in the crop as shown, that is after mirroring; as large as `image`. The rest is padding. */
+  box: Window;
+  mirrored: boolean;
+}
+
+/** Rescales `image`, and cuts out what the crop shows of it: of the pixels outside nothing is computed. */
+export function augment(image: PixelImage, augmentation: Augmentation, cropSize: number): Placed {
   const { height, width, flip, padTop, padLeft, cropTop, cropLeft, gain } = augmentation;
   const box = imageBox(augmentation, cropSize);
   // The box in coordinates of the rescaled image: mirrored columns come from the other side.
@@ -94,14 +90,13 @@ export function applyAugmentation(
     x0: flip ? width - right : left,
     x1: flip ? width - left : right,
   };
-  const plane = cropSize * cropSize;
-  const covered = box.y1 - box.y0 === cropSize && box.x1 - box.x0 === cropSize;
-  for (let c = 0; c < 3 && !covered; c++) {
-    out.fill(normalizeValue(0, c), offset + c * plane, offset + (c + 1) * plane);
-  }
-  const region = scaleIntensities(rescaleWindow(image, height, width, visible), gain);
-  writeNormalized(region, { out, offset, rowLength: cropSize, plane, top: box.y0, left: box.x0, flip });
-  return box;
+  const shown = scaleIntensities(rescaleWindow(image, height, width, visible), gain);
+  return { image: shown, box, mirrored: flip };
+}
+
+/** An image as evaluation sees it: all of it, in its own size. */
+export function whole(image: PixelImage): Placed {
+  return { image, box: { y0: 0, y1: image.height, x0: 0, x1: image.width }, mirrored: false };
 }
 
 /** Scanners and sequences differ in gain: this makes one patient's look less telling. Bytes stay bytes. */
@@ -113,66 +108,4 @@ function scaleIntensities(image: PixelImage, gain: number): PixelImage {
       ? Uint8Array.from(data, (value) => Math.min(255, Math.round(value * gain)))
       : data.map((value) => value * gain);
   return { ...image, data: scaled };
-}
-
-/** (value - mean) / std of channel c, rounded to float32 once. */
-function normalizeValue(value: number, c: number): number {
-  return Math.fround((value - IMAGE_MEAN[c]!) / IMAGE_STD[c]!);
-}
-
-/** `normalizeValue` of every byte for the three channels. */
-const BYTE_TABLES = [0, 1, 2].map((c) =>
-  Float32Array.from({ length: 256 }, (_, value) => normalizeValue(value, c)),
-);
-
-interface PlanarTarget {
-  out: Float32Array;
-  offset: number;
-  rowLength: number;
-  plane: number;
-  top: number;
-  left: number;
-  flip: boolean;
-}
-
-/** Writes interleaved pixels as three normalised planes at (top, left), mirrored when `flip`. */
-function writeNormalized(image: PixelImage, target: PlanarTarget): void {
-  const { data, height, width } = image;
-  const { out, offset, rowLength, plane, top, left, flip } = target;
-  const channels = image.channels ?? 3;
-  const step = flip ? -1 : 1;
-  for (let c = 0; c < 3; c++) {
-    const table = BYTE_TABLES[c]!;
-    const mean = IMAGE_MEAN[c]!;
-    const std = IMAGE_STD[c]!;
-    const isByte = data instanceof Uint8Array;
-    let p = channels === 1 ? 0 : c;
-    for (let y = 0; y < height; y++) {
-      let o = offset + c * plane + (top + y) * rowLength + left + (flip ? width - 1 : 0);
-      for (let x = 0; x < width; x++, p += channels, o += step) {
-        out[o] = isByte ? table[data[p]!]! : (data[p]! - mean) / std;
-      }
-    }
-  }
-}
-
-/** Writes the whole image, normalised, to `out[offset ..]` as [3, height, width]: what evaluation uses. */
-export function writeNormalizedImage(image: PixelImage, out: Float32Array, offset = 0): void {
-  const { height, width } = image;
-  writeNormalized(image, {
-    out,
-    offset,
-    rowLength: width,
-    plane: height * width,
-    top: 0,
-    left: 0,
-    flip: false,
-  });
-}
-
-/** (image - mean) / std with ImageNet statistics: [3, height, width] (normalize_img of the original). */
-export function normalizeImage(image: PixelImage): Float32Array {
-  const out = new Float32Array(3 * image.height * image.width);
-  writeNormalizedImage(image, out);
-  return out;
 }

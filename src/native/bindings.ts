@@ -65,6 +65,14 @@ export interface Bindings {
 
   /** To a GPU through pinned memory, on a stream of its own. */
   fromTypedArray(data: ArrayBufferView, shape: Ints, dtype: number, device?: string): TensorHandle;
+  /** Bytes [B, H, W, 1 or 3], mirrored where [B] says so, through a table [3, 256] to float32 [B, 3, H, W] on `device`. */
+  normalizeBytes(
+    data: Uint8Array,
+    shape: Ints,
+    mirrored: Uint8Array,
+    table: Float32Array,
+    device: string,
+  ): TensorHandle;
   /** Most bytes of tensors on the current GPU since the last reset, and held for them; absent without CUDA. */
   gpuMemory(reset: boolean): { allocatedPeak?: number; reservedPeak?: number };
   /** Begins to copy a tensor's values, as they will be once all queued work is done, to the host. */

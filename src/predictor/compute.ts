@@ -1,5 +1,5 @@
 import type { PixelImage } from '../datasets/sample.js';
-import { normalizeImage } from '../loading/transforms.js';
+import { normalizeImage } from '../loading/normalize.js';
 import type { WeTr } from '../models/wetr.js';
 import { native, type TensorHandle } from '../native/index.js';
 import { type Device, Tensor } from '../tensor/index.js';

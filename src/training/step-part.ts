@@ -4,6 +4,7 @@ import { getDownSize } from '../cam/down-size.js';
 import { type PixelLabels, pixelLabels } from '../cam/pipeline.js';
 import { radiusMask } from '../cam/radius-mask.js';
 import type { Batch } from '../loading/batch.js';
+import { batchImages } from '../loading/batch-images.js';
 import {
   getAffLoss,
   getSegLoss,
@@ -54,7 +55,7 @@ export function prepare(
 ): StepPart {
   const { device } = options;
   const count = batch.names.length;
-  const images = Tensor.from(batch.images, [count, 3, batch.height, batch.width], 'float32', device);
+  const images = batchImages(batch, device);
   const labels = Tensor.from(batch.labels, [count, batch.labels.length / count], 'float32', device);
   if (phase === 'cls') return { images, labels };
   const out = options.shareScaleOne

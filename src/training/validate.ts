@@ -4,6 +4,7 @@ import { Team } from '../distributed/index.js';
 import { type MapOptions, mapLabels, mapOptions } from '../evaluation/map-labels.js';
 import { classNames } from '../evaluation/score-table.js';
 import type { Batch } from '../loading/batch.js';
+import { batchImages } from '../loading/batch-images.js';
 import type { EvalLoader } from '../loading/loader.js';
 import { multilabelSoftMarginLoss } from '../losses/index.js';
 import type { WeTr } from '../models/wetr.js';
@@ -41,7 +42,7 @@ function scoreBatch(model: WeTr, batch: Batch, scores: ScoreAccumulator, options
   const size = [batch.height, batch.width] as const;
   // At every scale, also where no map is scored: the export at the end needs them all.
   requireSize(batch.names[0]!, size, scales, model.options.stride);
-  const images = Tensor.from(batch.images, [count, 3, ...size]).to({ device });
+  const images = batchImages(batch, device);
   const labels = Tensor.from(batch.labels, [count, scores.numLabels]).to({ device });
   // Pixels are only compared with masks.
   const masked = options.cam && (batch.masks ?? []).some((mask) => mask !== undefined);

@@ -12,6 +12,10 @@ import { affinityLabel, propagateCams } from '../../src/cam/affinity.js';
 import { softmaxWithBackground } from '../../src/cam/pseudo-labels.js';
 import { getMaskByRadius } from '../../src/cam/radius-mask.js';
 import { refineInBoxes } from '../../src/cam/refine.js';
+import type { BatchPixels } from '../../src/loading/batch.js';
+import { batchImages } from '../../src/loading/batch-images.js';
+import { BYTE_TABLE } from '../../src/loading/normalize.js';
+import { hashSeed, Random } from '../../src/loading/random.js';
 import { getAffLoss } from '../../src/losses/index.js';
 import { scope, setupSeed, Tensor } from '../../src/tensor/index.js';
 import { expectClose, numbers } from '../native/support.js';
@@ -136,6 +140,24 @@ describe.skipIf(missing)(`kernels on the CPU${missing ? ` (skipped: ${missing})`
       const out = host('labels', [2, height, width, h, w, 255], near, label.data() as BigInt64Array);
       expect(Array.from(out)).toEqual(numbers(expected));
     }),
+  );
+
+  it.each([
+    [3, 5, 7, 1],
+    [2, 17, 33, 3],
+    [1, 1, 1, 3],
+    [4, 64, 50, 1],
+  ])(
+    'normalising %i images of %i x %i with %i channels, to the last bit',
+    (count, height, width, channels) => {
+      const random = new Random(hashSeed(width));
+      const data = Uint8Array.from({ length: count * height * width * channels }, () => random.below(256));
+      const mirrored = Uint8Array.from({ length: count }, (_, b) => Number(b % 3 === 0));
+      const pixels: BatchPixels = { kind: 'bytes', data, channels: channels as 1 | 3, mirrored };
+      using images = batchImages({ pixels, height, width });
+      const sizes = [count, height, width, channels];
+      expect(asFloats(host('normalize', sizes, data, mirrored, BYTE_TABLE))).toEqual(images.toFloat32());
+    },
   );
 
   it('affinity sums, counts and gradient', () =>

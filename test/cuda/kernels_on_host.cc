@@ -1,4 +1,4 @@
-// The CUDA kernels' arithmetic on the CPU: every thread of every launch in turn, as native/cam/cuda/*.cu launches them.
+// The CUDA kernels' arithmetic on the CPU: every thread of every launch in turn, as native/**/*.cu launches them.
 // kernels_on_host OP SIZES... reads the op's arrays from stdin, one after the other, and writes its results to stdout.
 #include <cstdio>
 #include <cstdlib>
@@ -8,6 +8,7 @@
 
 #include "cam/cuda/affinity_threads.h"
 #include "cam/cuda/par_threads.h"
+#include "images/cuda/normalize_threads.h"
 
 using namespace afa::cam::cuda;
 
@@ -111,6 +112,19 @@ void sums(const std::vector<int>& n) {
   give(gradient);
 }
 
+// sizes: images, height, width, channels.
+void normalize(const std::vector<int>& n) {
+  const size_t pixels = size_t(n[0]) * n[1] * n[2];
+  const auto data = take<uint8_t>(pixels * n[3]), mirrored = take<uint8_t>(n[0]);
+  const auto table = take<float>(3 * afa::images::cuda::kByteValues);
+  const afa::images::cuda::ByteImages images{data.data(), mirrored.data(), n[1], n[2], n[3]};
+  std::vector<float> out(3 * pixels, NAN);
+  launch(n[0], 1, images.pixels(), [&](int b, int, int pixel) {
+    normalizePixel(images, table.data(), out.data(), b, pixel);
+  });
+  give(out);
+}
+
 int main(int argc, char** argv) {
   const std::string op = argc > 1 ? argv[1] : "";
   std::vector<int> sizes;
@@ -119,5 +133,6 @@ int main(int argc, char** argv) {
   else if (op == "walk") walk(sizes);
   else if (op == "labels") labels(sizes);
   else if (op == "sums") sums(sizes);
+  else if (op == "normalize") normalize(sizes);
   else return 2;
 }

@@ -8,6 +8,7 @@ import { affinityLabel, propagateCams } from '../../src/cam/affinity.js';
 import { radiusMask } from '../../src/cam/radius-mask.js';
 import { pixelAdaptiveRefine, refineInBoxes } from '../../src/cam/refine.js';
 import type { Batch } from '../../src/loading/batch.js';
+import { batchImages } from '../../src/loading/batch-images.js';
 import { getAffLoss } from '../../src/losses/index.js';
 import { type Amp, WeTr } from '../../src/models/wetr.js';
 import { PolyWarmupAdamW } from '../../src/optim/poly-warmup-adamw.js';
@@ -31,7 +32,10 @@ const OPTIONS: StepOptions = {
 };
 const BATCH: Batch = {
   names: ['a', 'b', 'c'],
-  images: Float32Array.from({ length: 3 * 3 * 96 * 96 }, (_, i) => Math.sin(i ** 1.2)),
+  pixels: {
+    kind: 'floats',
+    data: Float32Array.from({ length: 3 * 3 * 96 * 96 }, (_, i) => Math.sin(i ** 1.2)),
+  },
   height: 96,
   width: 96,
   labels: Float32Array.of(1, 0, 1),
@@ -84,6 +88,28 @@ describe.skipIf(noGpu)(`on a GPU${skipped}`, () => {
       expectClose(numbers(inBoxes[1]!), numbers(inBoxes[0]!), 1e-4);
     }));
 
+  it('batches of bytes become the CPU’s input to the last bit, also while others are on their way', () =>
+    scope(() => {
+      const sizes = [
+        [1, 3, 5, 1],
+        [7, 33, 65, 3],
+        [16, 224, 224, 1],
+        [5, 131, 257, 3],
+      ] as const;
+      const batches = Array.from({ length: 24 }, (_, i) => {
+        const [count, height, width, channels] = sizes[i % sizes.length]!;
+        const data = Uint8Array.from(
+          { length: count * height * width * channels },
+          (_, k) => (k * (i + 7)) >> 2,
+        );
+        const mirrored = Uint8Array.from({ length: count }, (_, b) => (b + i) % 2);
+        return { pixels: { kind: 'bytes', data, channels, mirrored } as const, height, width };
+      });
+      const queued = batches.map((batch) => batchImages(batch, 'cuda'));
+      for (const [i, batch] of batches.entries())
+        expect(queued[i]!.toFloat32(), `batch ${i}`).toEqual(batchImages(batch).toFloat32());
+    }));
+
   it('pair labels, affinity loss with its gradient, and the random walk are the CPU’s', () =>
     scope(() => {
       setupSeed(4);
@@ -124,7 +150,8 @@ describe.skipIf(noGpu)(`on a GPU${skipped}`, () => {
       [{ parameters: [...model.parameters().values()], lr: 1e-4, weightDecay: 0 }],
       { betas: [0.9, 0.999], warmupIter: 0, maxIter: 8, warmupRatio: 1, power: 1 },
     );
-    const bad = { ...BATCH, images: BATCH.images.map((v, i) => (i === 5 ? Number.NaN : v)) };
+    const data = (BATCH.pixels.data as Float32Array).map((v, i) => (i === 5 ? Number.NaN : v));
+    const bad: Batch = { ...BATCH, pixels: { kind: 'floats', data } };
     const steps = [BATCH, bad, BATCH].map((batch) => queueStep(model, optimizer, batch, 'affinity', OPTIONS));
     expect(steps.map((step) => step.take().nonFinite)).toEqual([undefined, 'loss', undefined]);
     expect(optimizer.stepCount).toBe(2);

@@ -173,7 +173,7 @@ describe('Ddp', () => {
       for (const phase of ['cls', 'cam', 'affinity', 'broken', 'affinity']) {
         const batch = trainBatch();
         // One image of the last rank's share is lost.
-        if (phase === 'broken' && r === n - 1) batch.images.fill(NaN, batch.images.length / 2);
+        if (phase === 'broken' && r === n - 1) batch.pixels.data.fill(NaN, batch.pixels.data.length / 2);
         const real = phase === 'broken' ? 'affinity' : phase;
         results.push(trainStep(model, optimizer, batch, real, options));
         digests.push(digest(state(model)));

@@ -102,7 +102,7 @@ export function trainBatch() {
     const count = images.shape[0];
     return {
       names: Array.from({ length: count }, (_, k) => `image ${rank * count + k}`),
-      images: images.toFloat32(),
+      pixels: { kind: 'floats', data: images.toFloat32() },
       labels: labels.toFloat32(),
       boxes: Int32Array.from({ length: 4 * count }, (_, k) => (k % 2 ? SIZE : 0)),
       height: SIZE,

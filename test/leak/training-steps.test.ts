@@ -108,7 +108,7 @@ describe('the real step', () => {
     };
     const batch: Batch = {
       names: ['a', 'b'],
-      images: Float32Array.from({ length: 2 * 3 * 64 * 64 }, (_, i) => Math.sin(i)),
+      pixels: { kind: 'floats', data: Float32Array.from({ length: 2 * 3 * 64 * 64 }, (_, i) => Math.sin(i)) },
       height: 64,
       width: 64,
       labels: Float32Array.of(1, 0),

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { PixelImage } from '../../src/datasets/sample.js';
+import { normalizeImage } from '../../src/loading/normalize.js';
 import { rescale, rescaleWindow } from '../../src/loading/rescale.js';
-import { normalizeImage } from '../../src/loading/transforms.js';
 
 // Numbers of the original's Pillow 13.0.0 and NumPy code: test/fixtures/io/image_ops.safetensors.
 const FIXTURE = new URL('../fixtures/io/image_ops.safetensors', import.meta.url);

@@ -5,6 +5,8 @@
 import { expectTypeOf } from 'vitest';
 import {
   type Batch,
+  batchImages,
+  batchRgb,
   type Config,
   type Dataset,
   type DType,
@@ -102,6 +104,10 @@ expectTypeOf(config.train.max_iters).toBeNumber();
 config.train.max_iters = 1;
 expectTypeOf(train).returns.resolves.toEqualTypeOf<Summary | undefined>();
 expectTypeOf<Batch['boxes']>().toMatchTypeOf<Int32Array>();
+declare const batch: Batch;
+expectTypeOf(batchImages(batch, 'cuda')).toEqualTypeOf<Tensor>();
+expectTypeOf(batch.pixels.kind === 'bytes' && batch.pixels.data).toEqualTypeOf<false | Uint8Array>();
+expectTypeOf(batchRgb(batch, 0)).toMatchTypeOf<Uint8Array>();
 expectTypeOf(readNpy('a.npy').shape).toEqualTypeOf<number[]>();
 
 // Embedding: everything that takes time is a promise.

@@ -20,7 +20,10 @@ function batchOf(first: number, count: number): Batch {
   const each = Array.from({ length: count }, (_, i) => first + i);
   return {
     names: each.map(String),
-    images: Float32Array.from({ length: count * PIXELS }, (_, i) => Math.sin((first * PIXELS + i) ** 1.3)),
+    pixels: {
+      kind: 'floats',
+      data: Float32Array.from({ length: count * PIXELS }, (_, i) => Math.sin((first * PIXELS + i) ** 1.3)),
+    },
     height: SIDE,
     width: SIDE,
     labels: Float32Array.from(each, (i) => Number(i % 3 !== 0)),
@@ -70,7 +73,7 @@ describe.each(['cls', 'cam', 'affinity'] as const)('accumulated batches in phase
 
 it('an image that is not finite leaves the whole step out, whichever part has it', () => {
   const bad = batchOf(2, 2);
-  bad.images[5] = Number.NaN;
+  bad.pixels.data[5] = Number.NaN;
   const { result, moments } = step([batchOf(0, 2), bad], 'cls');
   expect(result).toMatchObject({ nonFinite: 'loss', loss: Number.NaN });
   expect(moments.every((m) => m === 0)).toBe(true);

@@ -5,6 +5,7 @@ import { affinityLabel } from '../../src/cam/affinity.js';
 import { multiScaleCam } from '../../src/cam/multi-scale.js';
 import { radiusMask } from '../../src/cam/radius-mask.js';
 import type { Batch } from '../../src/loading/batch.js';
+import { batchImages } from '../../src/loading/batch-images.js';
 import { Random } from '../../src/loading/random.js';
 import { getAffLoss, getSegLoss, multilabelSoftMarginLoss } from '../../src/losses/index.js';
 import { auroc } from '../../src/metrics/auroc.js';
@@ -151,7 +152,8 @@ describe('a training with bf16', () => {
       }
     }
     const boxes = Int32Array.from({ length: count * 4 }, (_, i) => (i % 2 ? SIDE : 0));
-    return { names: [...labels.keys()].map(String), images, height: SIDE, width: SIDE, labels, boxes };
+    const pixels: Batch['pixels'] = { kind: 'floats', data: images };
+    return { names: [...labels.keys()].map(String), pixels, height: SIDE, width: SIDE, labels, boxes };
   }
   const OPTIONS: StepOptions = { ...STEP_OPTIONS, par: { numIter: 2, dilations: [1, 2] } };
 
@@ -169,11 +171,7 @@ describe('a training with bf16', () => {
     );
     const unseen = batchOf(1000, 16);
     model.eval();
-    const scores = scope(() =>
-      noGrad(() =>
-        numbers(model.forward(Tensor.from(unseen.images, [16, 3, SIDE, SIDE]), { cls: true }).cls!),
-      ),
-    );
+    const scores = scope(() => noGrad(() => numbers(model.forward(batchImages(unseen), { cls: true }).cls!)));
     optimizer.dispose();
     const mean = (from: number) => steps.slice(from, from + 10).reduce((sum, s) => sum + s.clsLoss, 0) / 10;
     return { auroc: auroc(scores, [...unseen.labels])!, first: mean(0), last: mean(30), steps };

@@ -71,7 +71,10 @@ class Run {
     for (let k = from; k < to; k++) {
       const batch: Batch = {
         names: ['a', 'b'],
-        images: Float32Array.from({ length: 2 * 3 * 64 * 64 }, (_, i) => Math.sin(i * (0.01 + 0.001 * k))),
+        pixels: {
+          kind: 'floats',
+          data: Float32Array.from({ length: 2 * 3 * 64 * 64 }, (_, i) => Math.sin(i * (0.01 + 0.001 * k))),
+        },
         height: 64,
         width: 64,
         labels: Float32Array.of(1, 0, k % 2, 1),

@@ -12,7 +12,7 @@ import {
   robustReadNpy,
 } from '../../src/datasets/medical-slices.js';
 import { readNpy } from '../../src/io/npy.js';
-import { normalizeImage } from '../../src/loading/transforms.js';
+import { normalizeImage } from '../../src/loading/normalize.js';
 import { mask, newFolder, slice, writeMask, writeSlices } from './slice-folders.js';
 
 describe('robustReadNpy', () => {

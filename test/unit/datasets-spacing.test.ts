@@ -52,7 +52,7 @@ it('turns distances of a case into millimetres', () => {
   collector.add(
     {
       names: ['x'],
-      images: new Float32Array(36),
+      pixels: { kind: 'floats', data: new Float32Array(36) },
       height: 4,
       width: 3,
       labels: Float32Array.of(1),

@@ -9,8 +9,9 @@ import { inputSize, multiScaleSeg } from '../../src/evaluation/multi-scale-seg.j
 import { scoreTable } from '../../src/evaluation/score-table.js';
 import { readLabelPng } from '../../src/io/label-png.js';
 import type { Batch } from '../../src/loading/batch.js';
+import { packPixels } from '../../src/loading/batch-pixels.js';
 import type { EvalLoader } from '../../src/loading/loader.js';
-import { normalizeImage } from '../../src/loading/transforms.js';
+import { whole } from '../../src/loading/transforms.js';
 import { WeTr } from '../../src/models/wetr.js';
 import { memory, noGrad, setupSeed, Tensor } from '../../src/tensor/index.js';
 
@@ -107,7 +108,12 @@ const pictures = [
   const mask = Uint8Array.from({ length: height * width }, (_, i) => [0, 1, 2, 255][(i >> 5) % 4]!);
   const batch: Batch = {
     names: [name],
-    images: normalizeImage({ data, height, width }),
+    // As bytes, and as floats.
+    pixels: packPixels(
+      [whole({ data: name === 'wide' ? data : Float32Array.from(data), height, width })],
+      height,
+      width,
+    ),
     height,
     width,
     labels: Float32Array.from(labels),

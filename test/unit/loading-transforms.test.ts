@@ -1,15 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { PixelImage } from '../../src/datasets/sample.js';
+import { batchImages } from '../../src/loading/batch-images.js';
+import { packPixels } from '../../src/loading/batch-pixels.js';
 import { hashSeed, Random } from '../../src/loading/random.js';
 import { rescale } from '../../src/loading/rescale.js';
-import {
-  type Augmentation,
-  applyAugmentation,
-  drawAugmentation,
-  imageBox,
-  normalizeImage,
-} from '../../src/loading/transforms.js';
+import { type Augmentation, augment, drawAugmentation, imageBox } from '../../src/loading/transforms.js';
 import { IMAGE_MEAN, IMAGE_STD } from '../../src/tensor/image-statistics.js';
 import { findPython, runPython } from '../oracles/python.js';
 
@@ -34,29 +30,33 @@ const cases = fc
     return { image: randomImage(height, width, channels, seed), augmentation, cropSize };
   });
 
+/** The crop as the network sees it. */
 function apply(image: PixelImage, augmentation: Augmentation, cropSize: number) {
-  // Non-zero at first, so that a pixel nobody writes shows.
-  const out = new Float32Array(3 * cropSize * cropSize).fill(Number.NaN);
-  return { box: applyAugmentation(image, augmentation, cropSize, out, 0), out };
+  const placed = augment(image, augmentation, cropSize);
+  const pixels = packPixels([placed], cropSize, cropSize);
+  using images = batchImages({ pixels, height: cropSize, width: cropSize });
+  return { box: placed.box, out: images.toFloat32() };
 }
 
 /** The original's way, pixel by pixel: rescale, flip, pad with zeros, crop, then normalise. */
 function stepByStep(image: PixelImage, a: Augmentation, cropSize: number): Float32Array {
   const scaled = rescale(image, a.height, a.width);
   const channels = image.channels ?? 3;
-  const crop = new Uint8Array(cropSize * cropSize * 3);
+  const plane = cropSize * cropSize;
+  const crop = new Float32Array(3 * plane);
   for (let y = 0; y < cropSize; y++) {
     for (let x = 0; x < cropSize; x++) {
       const sy = y + a.cropTop - a.padTop;
       const sx = x + a.cropLeft - a.padLeft;
-      if (sy < 0 || sy >= a.height || sx < 0 || sx >= a.width) continue;
+      const inside = sy >= 0 && sy < a.height && sx >= 0 && sx < a.width;
       const from = (sy * a.width + (a.flip ? a.width - 1 - sx : sx)) * channels;
       for (let c = 0; c < 3; c++) {
-        crop[(y * cropSize + x) * 3 + c] = scaled.data[from + (channels === 1 ? 0 : c)]!;
+        const value = inside ? scaled.data[from + (channels === 1 ? 0 : c)]! : 0;
+        crop[c * plane + y * cropSize + x] = (value - IMAGE_MEAN[c]!) / IMAGE_STD[c]!;
       }
     }
   }
-  return normalizeImage({ data: crop, height: cropSize, width: cropSize, channels: 3 });
+  return crop;
 }
 
 describe('augmentation', () => {
@@ -93,8 +93,7 @@ describe('augmentation', () => {
   it('scales intensities by the drawn gain, cuts bytes off at 255, and draws none without jitter', () => {
     const image = { data: Uint8Array.from([0, 100, 200, 250]), height: 2, width: 2, channels: 1 as const };
     const still = { height: 2, width: 2, flip: false, padTop: 0, padLeft: 0, cropTop: 0, cropLeft: 0 };
-    const out = new Float32Array(12);
-    applyAugmentation(image, { ...still, gain: 1.2 }, 2, out, 0);
+    const { out } = apply(image, { ...still, gain: 1.2 }, 2);
     // 0, 120, 240 and 300 cut off at 255, normalised by the first channel
     const expected = [0, 120, 240, 255].map((v) => Math.fround((v - IMAGE_MEAN[0]) / IMAGE_STD[0]));
     expect([...out.subarray(0, 4)]).toEqual(expected);

@@ -18,7 +18,7 @@ function image(i: number) {
   const labelled = (n: number) => Float32Array.from({ length: n }, () => random.below(3));
   const batch: Batch = {
     names: [`i${i}`],
-    images: new Float32Array(0),
+    pixels: { kind: 'floats', data: new Float32Array(0) },
     height: HEIGHT,
     width: WIDTH,
     labels: Float32Array.of(random.below(2), random.below(2)),

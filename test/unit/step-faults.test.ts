@@ -1,9 +1,10 @@
 /** Steps that must leave no trace, and weights against class imbalance. */
 import { describe, expect, it } from 'vitest';
 import type { Batch } from '../../src/loading/batch.js';
+import { batchImages } from '../../src/loading/batch-images.js';
 import { WeTr } from '../../src/models/wetr.js';
 import { PolyWarmupAdamW } from '../../src/optim/poly-warmup-adamw.js';
-import { hostReads, noGrad, scope, setupSeed, Tensor } from '../../src/tensor/index.js';
+import { hostReads, noGrad, scope, setupSeed } from '../../src/tensor/index.js';
 import { positiveWeights } from '../../src/training/class-weights.js';
 import { queueStep, type StepOptions, trainStep } from '../../src/training/step.js';
 import { STEP_OPTIONS } from '../step-options.js';
@@ -12,7 +13,10 @@ const OPTIONS: StepOptions = { ...STEP_OPTIONS, camMode: 'train' };
 
 const BATCH: Batch = {
   names: ['a', 'b'],
-  images: Float32Array.from({ length: 2 * 3 * 64 * 64 }, (_, i) => Math.sin(i * 0.01)),
+  pixels: {
+    kind: 'floats',
+    data: Float32Array.from({ length: 2 * 3 * 64 * 64 }, (_, i) => Math.sin(i * 0.01)),
+  },
   height: 64,
   width: 64,
   labels: Float32Array.of(1, 0),
@@ -77,7 +81,8 @@ describe('a step', () => {
 
   it('that was left out is no step of the schedule, even when the next was queued before that was known', () => {
     withModel((model, optimizer) => {
-      const bad = { ...BATCH, images: BATCH.images.map((value, i) => (i === 7 ? Number.NaN : value)) };
+      const data = (BATCH.pixels.data as Float32Array).map((value, i) => (i === 7 ? Number.NaN : value));
+      const bad: Batch = { ...BATCH, pixels: { kind: 'floats', data } };
       const steps = [BATCH, bad, BATCH].map((batch) => queueStep(model, optimizer, batch, 'cls', OPTIONS));
       const results = steps.map((step) => step.take());
       expect(results.map(({ nonFinite }) => nonFinite)).toEqual([undefined, 'loss', undefined]);
@@ -101,7 +106,7 @@ describe('a step', () => {
       );
       const positive = (three!.clsLoss - one!.clsLoss) / 2;
       const logit = noGrad(() =>
-        scope(() => model.forward(Tensor.from(BATCH.images, [2, 3, 64, 64]), { cls: true }).cls!.toFloat32()),
+        scope(() => model.forward(batchImages(BATCH), { cls: true }).cls!.toFloat32()),
       )[0]!;
       // Of the weights before: the first step's gradient is 0, but decay moves them by 1e-5.
       expect(positive).toBeCloseTo(Math.log1p(Math.exp(-logit)) / 2, 3);

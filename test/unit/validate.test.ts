@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { multiScaleCam } from '../../src/cam/multi-scale.js';
 import type { Batch } from '../../src/loading/batch.js';
+import { batchImages } from '../../src/loading/batch-images.js';
 import type { EvalLoader } from '../../src/loading/loader.js';
 import { WeTr } from '../../src/models/wetr.js';
 import { noGrad, setupSeed, Tensor } from '../../src/tensor/index.js';
@@ -37,7 +38,7 @@ function makeBatch(name: string, labels: number[][], height: number, width: numb
   };
   return {
     names: labels.map((_, i) => `${name}${i}`),
-    images: values,
+    pixels: { kind: 'floats', data: values },
     height,
     width,
     labels: Float32Array.from(labels.flat()),
@@ -84,7 +85,7 @@ const argmax = (values: number[]) => values.reduce((best, v, i) => (v > values[b
 function plainLabels(batch: Batch, i: number): number[][] {
   const { height, width } = batch;
   const pixels = height * width;
-  const all = Tensor.from(batch.images, [batch.names.length, 3, height, width]);
+  const all = batchImages(batch);
   const image = all.narrow(0, i, 1);
   const labels = [...batch.labels.subarray(i * LABELS, (i + 1) * LABELS)];
   const out = model.forward(image, { seg: true, affinity: true });
@@ -174,7 +175,7 @@ describe('validate', () => {
     const f1: number[] = [];
     noGrad(() => {
       for (const batch of batches) {
-        const images = Tensor.from(batch.images, [batch.names.length, 3, batch.height, batch.width]);
+        const images = batchImages(batch);
         const logits = model.forward(images, { cls: true }).cls!.toFloat32();
         batch.names.forEach((_, i) => {
           const at = (c: number) =>
@@ -205,11 +206,7 @@ describe('validate', () => {
       for (const batch of batches)
         for (const [i, mask] of batch.masks!.entries()) {
           const pixels = batch.height * batch.width;
-          const image = Tensor.from(batch.images, [batch.names.length, 3, batch.height, batch.width]).narrow(
-            0,
-            i,
-            1,
-          );
+          const image = batchImages(batch).narrow(0, i, 1);
           const maps = multiScaleCam(model, image, { scales: SCALES }).cam.toFloat32();
           const [seg] = plainLabels(batch, i);
           for (let c = 0; c < LABELS; c++) {

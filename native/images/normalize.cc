@@ -1,0 +1,77 @@
+#include "images/normalize.h"
+
+#include <ATen/Parallel.h>
+
+#include "images/cuda/normalize_cuda.h"
+#include "tensor/transfer.h"
+
+namespace afa {
+
+namespace images {
+
+namespace {
+
+constexpr int64_t kValuesEach = 1 << 16;  // for one thread, at least
+
+// One line of an image, to its three planes: the table stays in the first-level cache.
+void normalizeLine(const uint8_t* line, const ByteBatch& batch, bool mirrored, const float* table, float* out) {
+  const int64_t plane = batch.height * batch.width, step = mirrored ? -batch.channels : batch.channels;
+  const auto* first = mirrored ? line + (batch.width - 1) * batch.channels : line;
+  for (int64_t c = 0; c < 3; ++c) {
+    const float* entries = table + c * 256;
+    const uint8_t* from = batch.channels == 1 ? first : first + c;
+    float* to = out + c * plane;
+    for (int64_t x = 0; x < batch.width; ++x, from += step) to[x] = entries[*from];
+  }
+}
+
+}  // namespace
+
+at::Tensor normalizeBytes(const ByteBatch& batch, const float* table, at::Device device) {
+#ifdef AFA_CUDA
+  if (device.is_cuda()) return cuda::normalizeBytes(batch, table, device);
+#endif
+  auto out = hostTensor({batch.count, 3, batch.height, batch.width}, at::kFloat, device);
+  auto* values = out.mutable_data_ptr<float>();
+  const int64_t grain = std::max<int64_t>(1, kValuesEach / std::max<int64_t>(1, 3 * batch.width));
+  at::parallel_for(0, batch.count * batch.height, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t image = i / batch.height, y = i % batch.height;
+      normalizeLine(batch.data + i * batch.width * batch.channels, batch, batch.mirrored[image] != 0, table,
+                    values + (image * 3 * batch.height + y) * batch.width);
+    }
+  });
+  return upload(out, device);
+}
+
+}  // namespace images
+
+namespace {
+
+void expectLength(const HostBytes& array, int64_t length, const char* what) {
+  if (array.length != static_cast<size_t>(length))
+    invalidArgument("Expected " + std::to_string(length) + " bytes of " + what + " for this shape but received " +
+                    std::to_string(array.length));
+}
+
+at::Tensor normalizeBytes(HostBytes data, std::vector<int64_t> shape, HostBytes mirrored, HostBytes table,
+                          at::Device device) {
+  const bool fits = shape.size() == 4 && (shape[3] == 1 || shape[3] == 3);
+  if (!fits || std::any_of(shape.begin(), shape.end(), [](int64_t side) { return side < 1; }))
+    invalidArgument("Expected [B, H, W, 1] or [B, H, W, 3] for argument 'shape' of normalizeBytes() but received " +
+                    c10::str(at::IntArrayRef(shape)));
+  expectLength(data, c10::multiply_integers(shape), "pixels");
+  expectLength(mirrored, shape[0], "mirrored flags");
+  expectLength(table, 3 * 256 * static_cast<int64_t>(sizeof(float)), "table");
+  const images::ByteBatch batch{static_cast<const uint8_t*>(data.data), static_cast<const uint8_t*>(mirrored.data),
+                                shape[0], shape[1], shape[2], shape[3]};
+  return images::normalizeBytes(batch, static_cast<const float*>(table.data), device);
+}
+
+}  // namespace
+
+void registerImages(Exports& m) {
+  m.def("normalizeBytes", {"data", "shape", "mirrored", "table", "device"}, normalizeBytes);
+}
+
+}  // namespace afa
