@@ -26,7 +26,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   afa::registerShape(m);
   afa::registerLinear(m);
   afa::registerImage(m);
-  afa::registerImages(m);
+  afa::registerNormalization(m);
   afa::registerAutograd(m);
   afa::registerWeTr(m);
   afa::registerCam(m);

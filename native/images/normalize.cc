@@ -13,16 +13,19 @@ namespace {
 
 constexpr int64_t kValuesEach = 1 << 16;  // for one thread, at least
 
-// One line of an image, to its three planes: the table stays in the first-level cache.
+// A line's values of one channel, `step` bytes apart. A step that the compiler knows halves the time.
+template <int step>
+void lookUp(const uint8_t* from, const float* entries, float* to, int64_t count) {
+  for (int64_t x = 0; x < count; ++x) to[x] = entries[from[x * step]];
+}
+
+// One line of an image, to its three planes.
 void normalizeLine(const uint8_t* line, const ByteBatch& batch, bool mirrored, const float* table, float* out) {
-  const int64_t plane = batch.height * batch.width, step = mirrored ? -batch.channels : batch.channels;
+  const bool grey = batch.channels == 1;
+  const auto run = grey ? (mirrored ? lookUp<-1> : lookUp<1>) : (mirrored ? lookUp<-3> : lookUp<3>);
   const auto* first = mirrored ? line + (batch.width - 1) * batch.channels : line;
-  for (int64_t c = 0; c < 3; ++c) {
-    const float* entries = table + c * 256;
-    const uint8_t* from = batch.channels == 1 ? first : first + c;
-    float* to = out + c * plane;
-    for (int64_t x = 0; x < batch.width; ++x, from += step) to[x] = entries[*from];
-  }
+  for (int64_t c = 0; c < 3; ++c)
+    run(grey ? first : first + c, table + c * 256, out + c * batch.height * batch.width, batch.width);
 }
 
 }  // namespace
@@ -70,7 +73,7 @@ at::Tensor normalizeBytes(HostBytes data, std::vector<int64_t> shape, HostBytes 
 
 }  // namespace
 
-void registerImages(Exports& m) {
+void registerNormalization(Exports& m) {
   m.def("normalizeBytes", {"data", "shape", "mirrored", "table", "device"}, normalizeBytes);
 }
 

@@ -18,5 +18,5 @@ at::Tensor normalizeBytes(const ByteBatch& batch, const float* table, at::Device
 }  // namespace afa::images
 
 namespace afa {
-void registerImages(Exports& m);
+void registerNormalization(Exports& m);
 }
