@@ -1,20 +1,14 @@
 // npm run bench -- export [--json] [--threads N] [--images N]: seconds of a map from the slice's file to the heatmap's,
 // what the files are of that, and what finding finished maps again costs. Crop 320, mit_b1, scales 1, 0.5, 1.5, CPU.
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { loadConfig } from '../dist/config/load.js';
-import { exportAttentionMaps, stretch } from '../dist/export/attention-maps.js';
-import { FinishedMaps } from '../dist/export/finished-maps.js';
+import { stretch } from '../dist/export/attention-maps.js';
 import { overlayCam } from '../dist/export/heatmap.js';
 import { encodePng } from '../dist/export/png.js';
 import { formatTable } from '../dist/export/table.js';
-import { writeNpy } from '../dist/io/npy.js';
 import { encodeNpyDict } from '../dist/io/npy-dict.js';
 import { batchRgb } from '../dist/loading/batch-pixels.js';
-import { createEvalLoader } from '../dist/loading/loader.js';
 import { WeTr } from '../dist/models/wetr.js';
 import { getNumThreads, setNumThreads, setupSeed } from '../dist/tensor/index.js';
+import { mapExport } from './lib/map-export.mjs';
 import { print, processFacts } from './lib/measuring.mjs';
 import { atLeast, readOptions, THREADS } from './lib/options.mjs';
 
@@ -32,40 +26,8 @@ const PIXELS = SIDE * SIDE;
 if (options.threads) setNumThreads(options.threads);
 setupSeed(1);
 
-const folder = mkdtempSync(join(tmpdir(), 'afa-bench-export-'));
-const slices = join(folder, 'imageSlice');
-mkdirSync(slices);
-for (let i = 0; i <= options.images; i++) {
-  const data = Uint8Array.from(
-    { length: PIXELS },
-    (_, p) => 128 + 90 * Math.sin(p / 37) * Math.sin(p / 9000 + i),
-  );
-  writeNpy(join(slices, `P_${String(i).padStart(6, '0')}_1.npy`), {
-    dtype: 'uint8',
-    shape: [SIDE, SIDE],
-    data,
-  });
-}
-const { config } = loadConfig({
-  dataset: 'lasc',
-  set: [`dataset.root_dir=${slices}`, `dataset.slice_split=[0, ${options.images}]`],
-});
-const folders = { outputDir: join(folder, 'maps'), camNpyDir: join(folder, 'npy') };
-for (const path of Object.values(folders)) mkdirSync(path);
-const finished = new FinishedMaps(folders, 'bench', false);
 const model = new WeTr({ backbone: 'mit_b1', numClasses: 2 }).eval();
-
-/** Exports what is not finished yet. */
-async function run() {
-  const loader = createEvalLoader(config, 'val', { skip: (name) => finished.has(name) });
-  const started = [];
-  const settings = { ...folders, device: 'cpu', scales: [1, 0.5, 1.5], finished };
-  const onProgress = () => started.push(performance.now());
-  const result = await exportAttentionMaps(model, loader, { ...settings, onProgress });
-  const end = performance.now();
-  await loader.close();
-  return { result, started, end };
-}
+const work = mapExport({ model, device: 'cpu', side: SIDE, images: options.images });
 
 /** CPU milliseconds of everything that makes files of one map. */
 async function finishing(times = 20) {
@@ -85,18 +47,15 @@ async function finishing(times = 20) {
   return (user + system) / 1000 / times;
 }
 
-const { started, end } = await run();
-// From the first map on: starting workers and warming caches is no map's.
-const secondsPerMap = (end - started[0]) / 1000 / (options.images - 1);
+const secondsPerMap = await work.run();
 const finishingCpuMs = await finishing();
-const again = new FinishedMaps(folders, 'bench', false);
-const names = Array.from({ length: options.images }, (_, i) => `P_${String(i).padStart(6, '0')}_1`);
+const again = work.finished();
 const begin = performance.now();
 let looked = 0;
 for (; performance.now() - begin < 200; looked++)
-  if (!again.has(names[looked % names.length])) throw new Error('Expected a finished map');
+  if (!again.has(work.names[looked % work.names.length])) throw new Error('Expected a finished map');
 const skippedPerSecond = (1000 * looked) / (performance.now() - begin);
-rmSync(folder, { recursive: true });
+work.remove();
 
 const result = {
   threads: getNumThreads(),

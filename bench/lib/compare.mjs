@@ -1,10 +1,20 @@
 // Two results of a benchmark, figure by figure: which is better, and on what machines they were measured.
 
 /** Where a path says that more, or less, is better. Numbers of other paths are settings. */
-const MORE = /(gflops|persecond|gbps|speedups?|overlap)/i;
+const MORE = /(flops|persecond|gbps|speedups?|overlap|shareof)/i;
 const LESS = /(seconds|cpums|faults|rssmb|growthmb|share|ratio)/i;
 /** What stands beside the figures, and Python's, which is not ours to make better. */
-const FACTS = ['machine', 'quartiles', 'options', 'python', 'comparison'];
+const FACTS = [
+  'machine',
+  'quartiles',
+  'options',
+  'python',
+  'comparison',
+  'groupShares',
+  'kernels',
+  'targets',
+  'original',
+];
 /** Closer than this is the same: of a figure, and of a share that is small itself. */
 const NOISE = 0.03;
 
