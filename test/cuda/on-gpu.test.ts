@@ -13,7 +13,15 @@ import { getAffLoss } from '../../src/losses/index.js';
 import { type Amp, WeTr } from '../../src/models/wetr.js';
 import { PolyWarmupAdamW } from '../../src/optim/poly-warmup-adamw.js';
 import { runParity } from '../../src/parity/run.js';
-import { type Device, scope, setDeterministic, setupSeed, Tensor } from '../../src/tensor/index.js';
+import { microseconds, recordDevice } from '../../src/profile/index.js';
+import {
+  buildInfo,
+  type Device,
+  scope,
+  setDeterministic,
+  setupSeed,
+  Tensor,
+} from '../../src/tensor/index.js';
 import { queueStep, type StepOptions, trainStep } from '../../src/training/step.js';
 import { expectClose, numbers } from '../native/support.js';
 import { STEP_OPTIONS } from '../step-options.js';
@@ -131,6 +139,49 @@ describe.skipIf(noGpu)(`on a GPU${skipped}`, () => {
       expectClose(numbers(gpu!.gradient), numbers(cpu!.gradient), 1e-7);
       for (const i of [0, 1]) expectClose(numbers(gpu!.walked[i]!), numbers(cpu!.walked[i]!), 1e-5);
     }));
+
+  it('a record of steps holds their kernels and copies, at their time', () => {
+    setupSeed(1);
+    using model = new WeTr({ backbone: 'mit_b0', numClasses: 2 }).to('cuda');
+    const optimizer = new PolyWarmupAdamW(
+      [{ parameters: [...model.parameters().values()], lr: 1e-4, weightDecay: 0 }],
+      { betas: [0.9, 0.999], warmupIter: 0, maxIter: 20, warmupRatio: 1, power: 1 },
+    );
+    const step = () => void trainStep(model, optimizer, BATCH, 'affinity', OPTIONS);
+    // CUPTI may be taken, under nsys or compute-sanitizer: then it says so. Captured graphs are recorded as well.
+    for (let i = 0; i < 6; i++) step();
+    const start = microseconds();
+    const { activities, dropped, fault } = recordDevice('cuda', () => {
+      step();
+      step();
+    });
+    const end = microseconds();
+    optimizer.dispose();
+    if (fault !== undefined) {
+      expect(fault).toContain('CUPTI');
+      return;
+    }
+    expect(dropped).toBe(0);
+    for (const { start: began, duration } of activities) {
+      expect(began).toBeGreaterThan(start - 1000);
+      expect(began + duration).toBeLessThan(end + 1000);
+    }
+    const count = (pattern: RegExp) => activities.filter(({ name }) => pattern.test(name)).length;
+    expect(activities.some(({ kind }) => kind === 'copy')).toBe(true);
+    expect(count(/layer_norm/)).toBeGreaterThan(0);
+    expect(count(/multi_tensor_apply.*FusedAdam/)).toBeGreaterThanOrEqual(2);
+    if (!buildInfo().cuda?.kernelArchitectures.length) return;
+    // PAR's ten rounds once a step, and the three kernels of the affinity.
+    expect(count(/roundKernel/)).toBeGreaterThanOrEqual(2 * 10);
+    expect(count(/roundKernel/) % 10).toBe(0);
+    for (const kernel of [/labelsKernel/, /sumsKernel/, /gradientsKernel/, /walkKernel/])
+      expect(count(kernel)).toBeGreaterThanOrEqual(2);
+    // And the record is over: another one begins afresh.
+    expect(
+      recordDevice('cuda', () => scope(() => Tensor.ones([2]).to({ device: 'cuda' }).add(1).item()))
+        .activities.length,
+    ).toBeLessThan(20);
+  });
 
   describe('with --deterministic', () => {
     beforeAll(() => setDeterministic(true));
