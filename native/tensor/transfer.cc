@@ -77,7 +77,8 @@ Download::Download(const at::Tensor& source) {
     host_ = at::empty(values.sizes(), values.options().device(at::kCPU).pinned_memory(true));
     host_.copy_(values, /*non_blocking=*/true);
     c10::cuda::CUDACachingAllocator::recordStream(source.storage().data_ptr(), copying);
-    auto arrived = std::make_shared<at::cuda::CUDAEvent>();
+    // take() sleeps: a thread that spins for the length of a step would take a core from the loader's workers.
+    auto arrived = std::make_shared<at::cuda::CUDAEvent>(cudaEventDisableTiming | cudaEventBlockingSync);
     arrived->record(copying);
     arrived_ = arrived;
     return;

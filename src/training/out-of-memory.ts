@@ -41,7 +41,7 @@ function allocationIn(message: string): string {
   const bytes = /tried to allocate (\d+) bytes/.exec(message)?.[1];
   return bytes
     ? `The allocation that failed was of ${(Number(bytes) / 2 ** 30).toFixed(2)} GiB.`
-    : `libtorch: ${message}`;
+    : `libtorch: ${message.split('\n', 1)[0]}`; // of the CUDA runtime's, advice for its developers follows
 }
 
 /** What needs less memory, the least loss first. */

@@ -46,6 +46,17 @@ describe('OutOfMemory', () => {
     expect(message).toContain('The allocation that failed was of 1048576.00 GiB.');
   });
 
+  it('says in a line what the CUDA runtime says in a paragraph', () => {
+    // c10/cuda/CUDAException.cpp: the error, then what libtorch advises its developers.
+    const runtime =
+      "CUDA error: out of memory\nSearch for `cudaErrorMemoryAllocation' in https://docs.nvidia.com\nCompile with " +
+      '`TORCH_USE_CUDA_DSA` to enable device-side assertions.';
+    expect(wrap(runtime, config(1, 1, 320), 'cuda').split('\n')).toEqual([
+      expect.stringMatching(/ 320 x 320\. libtorch: backward\(\): CUDA error: out of memory$/),
+      expect.stringMatching(/^Next, try /),
+    ]);
+  });
+
   it('leaves other faults alone', () => {
     const other = new TorchError('no', 'ERR_TORCH', 'add');
     expect(OutOfMemory.of(other, 1, config(1, 1, 64), 'cpu')).toBeUndefined();
