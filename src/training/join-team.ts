@@ -29,7 +29,7 @@ export function requireGpuForEach(processes: number, gpus: number | undefined): 
   if (gpus === undefined || processes <= gpus) return;
   throw new UsageError(
     `Expected --nproc_per_node of at most ${gpus}, one process for each GPU that CUDA shows here, but received ` +
-      `${processes}. Larger batches without more GPUs: --accumulate.`,
+      `${processes}. Larger batches without more GPUs: --accumulate; processes on the CPU: --cpu.`,
   );
 }
 
