@@ -35,6 +35,8 @@ at::Tensor tableOn(at::Device device, const float* table) {
 }  // namespace
 
 at::Tensor normalizeBytes(const ByteBatch& batch, const float* table, at::Device device) {
+  TORCH_CHECK(batch.height * batch.width <= kMostPixels, "Expected images of at most ", kMostPixels,
+              " pixels but received ", batch.height, " x ", batch.width);
   const c10::cuda::CUDAGuard guard(device);
   const at::Device here = guard.current_device();
   // Pixels and flags in one copy.

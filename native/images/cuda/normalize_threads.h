@@ -7,6 +7,7 @@
 namespace afa::images::cuda {
 
 constexpr int kByteValues = 256;
+constexpr int kMostPixels = 1 << 30;  // of an image: an int counts them, and the threads beyond the last
 
 // Images [B, height, width, channels], interleaved; channels 1 (grey) or 3. mirrored [B] of 0 and 1.
 struct ByteImages {
