@@ -1,5 +1,6 @@
 // What the kernels of a GPU are by their names, and what share of its time each takes. Names are CUPTI's: demangled, with
 // template arguments and parameters; cuBLAS's, cuDNN's and NCCL's are their own.
+import { shortKernelName } from '../../dist/profile/kernel-name.js';
 
 /** This package's own, all in anonymous namespaces of native/**\/*.cu. */
 const own = (...names) => new RegExp(`^(void )?(\\(anonymous namespace\\)::)?(${names.join('|')})\\b`);
@@ -27,22 +28,6 @@ const GROUPS = [
 export function groupOfKernel({ name, kind = 'kernel' }) {
   if (kind !== 'kernel') return 'copies';
   return GROUPS.find(([, pattern]) => pattern.test(name))?.[0] ?? 'the rest';
-}
-
-/** Within template arguments, what says which of its many uses a kernel has; wrappers around it are skipped. */
-const USES = /\b(cutlass\w*_\w+|\w*Functor\w*|\w+_kernel_(?:cuda|impl)|\w+KernelImpl|\w+Ops)\b/g;
-const WRAPPER = /^((Binary|[AB]?Unary)Functor|gpu_kernel_impl)$/;
-
-/** The name that a person looks for: `vectorized_elementwise_kernel (GeluCUDAKernelImpl)`. */
-export function shortName(name) {
-  const text = name.replace(/^void /, '').replaceAll('(anonymous namespace)::', '');
-  const base = /^[^<(]*/.exec(text)[0].trim();
-  // Copies and fills have names of their own: "Memcpy HtoD (Pinned -> Device)".
-  if (/\s/.test(base)) return name;
-  const uses = text.slice(base.length).match(USES) ?? [];
-  const use = text[base.length] === '<' ? uses.find((one) => !WRAPPER.test(one)) : undefined;
-  const last = base.slice(base.lastIndexOf('::') < 0 ? 0 : base.lastIndexOf('::') + 2);
-  return use ? `${last} (${use})` : last;
 }
 
 /** Length of the union of intervals: what of a time some stream computes. @param activities by their start */
@@ -93,6 +78,6 @@ export function kernelShares({ activities, dropped, fault }, steps, secondsPerSt
     groupShares: Object.fromEntries(
       sumBy(activities, groupOfKernel).map(([group, { duration }]) => [group, duration / total]),
     ),
-    kernels: sumBy(activities, ({ name }) => shortName(name)).map(perStep),
+    kernels: sumBy(activities, ({ name }) => shortKernelName(name)).map(perStep),
   };
 }

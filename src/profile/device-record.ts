@@ -31,7 +31,7 @@ function whyNothing(): string {
   const set = ['CUDA_INJECTION64_PATH', 'NVTX_INJECTION64_PATH'].filter((name) => process.env[name]);
   const tool =
     set.length > 0
-      ? `the tool that ${set.join(' and ')} name`
+      ? `the tool that ${set.join(' and ')} ${set.length === 1 ? 'names' : 'name'}`
       : 'another tool (nsys, ncu, compute-sanitizer)';
   return (
     `no kernel was recorded: ${tool} may hold CUPTI, which has one user a process, or this libtorch was built without it, ` +

@@ -1,5 +1,6 @@
 import { TorchError } from '../native/index.js';
 import { type DeviceActivity, startDeviceRecord, stopDeviceRecord } from './device-record.js';
+import { shortKernelName } from './kernel-name.js';
 import type { Track } from './spans.js';
 import type { Trace } from './trace.js';
 
@@ -8,8 +9,9 @@ const FIRST_TRACK = 1_000_000;
 const STREAMS = 10_000;
 const LANES = 8;
 
-/** Activities of three iterations. */
+/** Activities of three iterations, and characters of a name. */
 const MOST_ACTIVITIES = 200_000;
+const MOST_NAME = 200;
 
 /**
  * A track for each stream. Branches of a CUDA graph run side by side in one stream, and a viewer would take what overlaps
@@ -62,7 +64,10 @@ export class DeviceTracks {
       this.trace.dropped += dropped;
       for (const { activity, track } of placeOnTracks(activities)) {
         const { kind, name, start, duration } = activity;
-        this.trace.add(kind, name, start, start + duration, track);
+        const short = shortKernelName(name);
+        // Whole names reach a thousand characters, and there are ten thousand of them a step.
+        const args = short === name ? undefined : { kernel: name.slice(0, MOST_NAME) };
+        this.trace.add(kind, short, start, start + duration, track, args);
       }
     });
   }

@@ -3,9 +3,10 @@
  * same Kineto, with the same clock and the same rules of beginning and ending.
  */
 import { existsSync } from 'node:fs';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { native } from '../../src/native/index.js';
 import { startDeviceRecord, stopDeviceRecord } from '../../src/profile/device-record.js';
+import { placeOnTracks } from '../../src/profile/device-tracks.js';
 import {
   beginIteration,
   endIteration,
@@ -86,6 +87,24 @@ describe('a record', () => {
 
   it('can be empty, on a CPU without fault', () => {
     expect(recordDevice('cpu', () => {})).toEqual({ activities: [], dropped: 0 });
+  });
+
+  it('that is empty although a GPU was asked for says who may hold CUPTI', () => {
+    const faultUnder = (env: Record<string, string>) => {
+      for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
+      startDeviceRecord('cpu');
+      const { fault } = stopDeviceRecord('cuda');
+      vi.unstubAllEnvs();
+      return fault;
+    };
+    const none = { CUDA_INJECTION64_PATH: '', NVTX_INJECTION64_PATH: '' };
+    expect(faultUnder(none)).toMatch(/no kernel was recorded: another tool \(nsys, .*KINETO_LOG_LEVEL=0/);
+    expect(faultUnder({ ...none, NVTX_INJECTION64_PATH: '/usr/lib/libcupti.so' })).toContain(
+      'the tool that NVTX_INJECTION64_PATH names may hold CUPTI',
+    );
+    expect(faultUnder({ CUDA_INJECTION64_PATH: 'a', NVTX_INJECTION64_PATH: 'b' })).toContain(
+      'the tool that CUDA_INJECTION64_PATH and NVTX_INJECTION64_PATH name may hold CUPTI',
+    );
   });
 
   it('is one at a time: a second start, and a stop without one, are refused', () => {
@@ -239,9 +258,9 @@ describe('in a profile', () => {
     };
     expect(otherData).not.toHaveProperty('withoutGpuActivities');
     const activities = traceEvents.filter(({ cat }) => cat === 'kernel');
-    expect(activities.filter(({ name }) => name === 'aten::mm')).toHaveLength(2);
+    expect(activities.filter(({ name }) => name === 'mm')).toHaveLength(2);
     const windows = traceEvents.filter(({ cat }) => cat === 'iteration');
-    for (const { ts, dur } of activities.filter(({ name }) => name === 'aten::mm'))
+    for (const { ts, dur } of activities.filter(({ name }) => name === 'mm'))
       expect(windows.some((one) => ts > one.ts - 500 && ts + dur < one.ts + one.dur + 500)).toBe(true);
     const tracks = new Map(
       activities.map(({ tid }) => [tid, activities.filter((other) => other.tid === tid)]),
@@ -249,10 +268,37 @@ describe('in a profile', () => {
     const called = traceEvents.filter(({ ph, tid }) => ph === 'M' && tracks.has(tid));
     expect(called.map(({ args }) => args!.name)).toContain(`GPU 0, stream ${native.currentThread()}`);
     expect(tracks.size).toBeGreaterThan(1);
-    // The last track of a stream takes what is left, which the handful of levels here does not need.
+    // Within eight levels: the last track of a stream takes what is left.
     for (const track of tracks.values())
       for (const [i, event] of track.slice(1).entries())
         expect(event.ts).toBeGreaterThanOrEqual(track[i]!.ts + track[i]!.dur - 0.01);
+  });
+
+  it('has a track for each stream, and others for branches of a graph that run side by side in one', () => {
+    const made = (name: string, start: number, duration: number, stream = 7, device = 0) => ({
+      ...{ name, kind: 'kernel' as const, device },
+      ...{ stream, start, duration },
+    });
+    const activities = [
+      made('a', 0, 10),
+      made('copy', 2, 5, 20),
+      made('branch', 5, 10),
+      made('b', 10, 1),
+      made('other GPU', 11, 1, 7, 1),
+      made('c', 12, 1),
+    ];
+    const tracks = [...placeOnTracks(activities)].map(({ activity, track }) => [activity.name, track.name]);
+    expect(tracks).toEqual([
+      ['a', 'GPU 0, stream 7'],
+      ['copy', 'GPU 0, stream 20'],
+      ['branch', 'GPU 0, stream 7 (2)'],
+      ['b', 'GPU 0, stream 7'],
+      ['other GPU', 'GPU 1, stream 7'],
+      ['c', 'GPU 0, stream 7'],
+    ]);
+    const ids = [...placeOnTracks(activities)].map(({ track }) => track.id);
+    expect(new Set(ids).size).toBe(4);
+    expect(ids[0]).toBe(ids[3]);
   });
 
   it('says why it is missing where it cannot be', () => {

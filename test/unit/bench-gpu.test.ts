@@ -13,7 +13,8 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { compareFigures } from '../../bench/lib/compare.mjs';
 import { gpuReport } from '../../bench/lib/gpu-report.mjs';
 import { cautions, judge, readOriginal } from '../../bench/lib/gpu-targets.mjs';
-import { busyTime, groupOfKernel, kernelShares, shortName } from '../../bench/lib/kernels.mjs';
+import { busyTime, groupOfKernel, kernelShares } from '../../bench/lib/kernels.mjs';
+import { shortKernelName } from '../../src/profile/kernel-name.js';
 
 const root = new URL('../../', import.meta.url);
 const folder = mkdtempSync(join(tmpdir(), 'afa-bench-gpu-'));
@@ -144,7 +145,7 @@ describe('a kernel', () => {
     ['void at::native::index_put_something(int)', 'the rest', 'index_put_something'],
   ])('%s', (name, group, short) => {
     expect(groupOfKernel({ name })).toBe(group);
-    expect(shortName(name)).toBe(short ?? name);
+    expect(shortKernelName(name)).toBe(short ?? name);
   });
 
   it('of this package has a kind of its own, whatever is added to it', () => {
@@ -167,7 +168,7 @@ describe('a kernel', () => {
 
   it('is told from copies and fills, which keep their names', () => {
     const name = 'Memcpy HtoD (Pinned -> Device)';
-    expect([groupOfKernel({ name, kind: 'copy' }), shortName(name)]).toEqual(['copies', name]);
+    expect([groupOfKernel({ name, kind: 'copy' }), shortKernelName(name)]).toEqual(['copies', name]);
     expect(groupOfKernel({ name: 'Memset (Device)', kind: 'fill' })).toBe('copies');
   });
 });
