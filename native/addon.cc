@@ -1,6 +1,7 @@
 // Registration only: every operation lives with its family.
 #include "autograd/autograd.h"
 #include "cam/cam_binding.h"
+#include "cuda_graph.h"
 #include "distributed/distributed_binding.h"
 #include "images/normalize.h"
 #include "mapped_file.h"
@@ -21,6 +22,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   afa::registerSystem(m);
   afa::registerCreation(m);
   afa::registerTransfer(m);
+  afa::registerCudaGraph(m);
   afa::registerPointwise(m);
   afa::registerReduction(m);
   afa::registerShape(m);

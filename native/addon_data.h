@@ -11,7 +11,7 @@ namespace afa {
 
 // What an external handle points to. `released` marks an object that dispose() has emptied.
 struct Box {
-  enum class Kind { Tensor, WeTr, AdamW, ProcessGroup, GradientReducer, Download };
+  enum class Kind { Tensor, WeTr, AdamW, ProcessGroup, GradientReducer, Download, CudaGraph };
   explicit Box(Kind kind) : kind(kind) {}
   virtual ~Box() = default;
   const Kind kind;

@@ -7,8 +7,9 @@ import { PolyWarmupAdamW } from '../../dist/optim/poly-warmup-adamw.js';
 import { recordDevice } from '../../dist/profile/index.js';
 import { noGrad, scope, setupSeed, Tensor } from '../../dist/tensor/index.js';
 import { queueStep } from '../../dist/training/step.js';
+import { stepGraphs } from '../../dist/training/step-graphs.js';
 import { kernelShares } from './kernels.mjs';
-import { median } from './measuring.mjs';
+import { median, say } from './measuring.mjs';
 
 export const DEVICE = 'cuda';
 const GIB = 2 ** 30;
@@ -99,13 +100,15 @@ function withSteps({ phase, crop, batch }, body) {
     power: 1,
   });
   const input = randomBatch(batch, crop);
+  const graphs = stepGraphs(model, optimizer, DEVICE, say);
+  const options = { ...OPTIONS, graphs };
   /** @returns milliseconds that the host was busy with queueing `count` steps */
   const run = (count) => {
     let queued;
     let host = 0;
     for (let i = 0; i < count; i++) {
       const start = performance.now();
-      const next = queueStep(model, optimizer, input, phase, OPTIONS);
+      const next = queueStep(model, optimizer, input, phase, options);
       host += performance.now() - start;
       queued?.take();
       queued = next;
@@ -117,6 +120,7 @@ function withSteps({ phase, crop, batch }, body) {
     run(WARMUP);
     return body(run);
   } finally {
+    graphs.dispose();
     optimizer.dispose();
     model.dispose();
   }

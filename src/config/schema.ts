@@ -204,7 +204,7 @@ const train = {
   cuda_graphs: oneOf(['auto', 'off'])
     .default('auto')
     .describe(
-      'On CUDA, replay the kernels of CAM passes in one launch, where shapes repeat and cam.mode is eval.',
+      'On CUDA, launch the kernels of CAM passes (with cam.mode eval) and of learning by one call, where shapes repeat.',
     ),
   gradient_compression: oneOf(['none', 'fp16'])
     .default('none')

@@ -6,6 +6,7 @@ export type TensorHandle = { readonly [kind]: 'tensor' };
 export type WeTrHandle = { readonly [kind]: 'wetr' };
 export type GroupHandle = { readonly [kind]: 'processGroup' };
 export type DownloadHandle = { readonly [kind]: 'download' };
+export type CudaGraphHandle = { readonly [kind]: 'cudaGraph' };
 export type ReducerHandle = { readonly [kind]: 'gradientReducer' };
 
 /** A tensor, or a number that takes part in type promotion as Python's numbers do. */
@@ -79,6 +80,19 @@ export interface Bindings {
   download(self: TensorHandle): DownloadHandle;
   /** Waits for that copy, but not for work queued after it. */
   downloadTake(download: DownloadHandle): TensorHandle;
+
+  /** Whether work on images [B, 3, H, W] is worth a CUDA graph. */
+  graphsPay(images: TensorHandle): boolean;
+  /** @param beside a graph whose memory it shares */
+  cudaGraphCreate(device: string, beside: CudaGraphHandle | undefined): CudaGraphHandle;
+  /** Between enter and leave this thread computes on the stream for graphs; between begin and end into the graph. */
+  cudaGraphEnter(graph: CudaGraphHandle): void;
+  cudaGraphLeave(graph: CudaGraphHandle): void;
+  cudaGraphBegin(graph: CudaGraphHandle): void;
+  cudaGraphEnd(graph: CudaGraphHandle): void;
+  /** In place of end, when what was to be recorded has thrown. */
+  cudaGraphAbandon(graph: CudaGraphHandle): void;
+  cudaGraphReplay(graph: CudaGraphHandle): void;
   toArrayBuffer(self: TensorHandle): ArrayBuffer;
   item(self: TensorHandle): number;
   full(shape: Ints, value: number, dtype: number, device: string): TensorHandle;
@@ -304,6 +318,8 @@ export interface Bindings {
     secondMoments: readonly TensorHandle[],
     steps: readonly TensorHandle[],
     learningRate: number,
+    /** float32 []: read on the device in place of learningRate. */
+    rate: TensorHandle | undefined,
     beta1: number,
     beta2: number,
     weightDecay: number,

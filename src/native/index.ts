@@ -6,6 +6,7 @@ import { TorchError } from './torch-error.js';
 export type {
   Bindings,
   BuildInfo,
+  CudaGraphHandle,
   CudaStatus,
   DenseCrf,
   DownloadHandle,

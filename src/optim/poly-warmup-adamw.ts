@@ -1,5 +1,5 @@
 import { native } from '../native/index.js';
-import { keep, type RawTensor, Tensor } from '../tensor/index.js';
+import { type Device, keep, type RawTensor, Tensor } from '../tensor/index.js';
 
 export interface ParameterGroup {
   parameters: readonly Tensor[];
@@ -31,6 +31,8 @@ interface GroupState {
   firstMoments: Tensor[];
   secondMoments: Tensor[];
   steps: Tensor[];
+  /** [], float32: the rate on a GPU, where a graph of the update reads it. */
+  rate: Tensor | undefined;
 }
 
 /** What a resumed run needs: the step count and both moments of every parameter, by group and position. */
@@ -38,6 +40,9 @@ export interface OptimizerState {
   step: number;
   groups: { firstMoments: RawTensor[]; secondMoments: RawTensor[]; steps: RawTensor[] }[];
 }
+
+const rateOn = (device: Device | undefined): Tensor | undefined =>
+  device?.startsWith('cuda') ? keep(Tensor.zeros([], 'float32', device)) : undefined;
 
 /** AdamW under the poly schedule with warm-up. Parameters without a gradient step as if it were zero. */
 export class PolyWarmupAdamW {
@@ -57,6 +62,7 @@ export class PolyWarmupAdamW {
         firstMoments: parameters.map(zeros),
         secondMoments: parameters.map(zeros),
         steps: parameters.map((p) => keep(Tensor.zeros([], 'float32', p.device))),
+        rate: rateOn(parameters[0]?.device),
       };
     });
   }
@@ -73,13 +79,31 @@ export class PolyWarmupAdamW {
   }
 
   /**
-   * Updates parameters in place from their gradients.
+   * Updates parameters in place from their gradients, and counts the step.
    * @param found from findNonFinite(): where it is 1 nothing changes. Whoever reads so must call unstep().
    */
   step(found?: Tensor): void {
+    this.sendRates();
+    this.update(found);
+    this.advance();
+  }
+
+  /** Sends the next step's rates to the device. First of the three parts of step(), of which update() can be in a graph. */
+  sendRates(): void {
+    const rates = this.learningRates();
+    this.#groups.forEach(({ rate }, i) => {
+      if (!rate) return;
+      const sent = Tensor.from(Float32Array.of(rates[i]!), [], 'float32', rate.device);
+      rate.copy_(sent);
+      sent.dispose();
+    });
+  }
+
+  /** What step() does on the device. */
+  update(found?: Tensor): void {
     const rates = this.learningRates();
     const [beta1, beta2] = this.options.betas;
-    this.#groups.forEach(({ group, firstMoments, secondMoments, steps }, i) => {
+    this.#groups.forEach(({ group, firstMoments, secondMoments, steps, rate }, i) => {
       if (group.parameters.length === 0) return;
       native.adamwStep(
         group.parameters.map(Tensor.handle),
@@ -87,6 +111,7 @@ export class PolyWarmupAdamW {
         secondMoments.map(Tensor.handle),
         steps.map(Tensor.handle),
         rates[i]!,
+        rate && Tensor.handle(rate),
         beta1,
         beta2,
         group.weightDecay,
@@ -94,6 +119,10 @@ export class PolyWarmupAdamW {
         found && Tensor.handle(found),
       );
     });
+  }
+
+  /** Counts the step, for the schedule. */
+  advance(): void {
     this.#step += 1;
   }
 
@@ -114,6 +143,15 @@ export class PolyWarmupAdamW {
   /** Drops every gradient. */
   zeroGrad(): void {
     for (const { group } of this.#groups) native.clearGrads(group.parameters.map(Tensor.handle));
+  }
+
+  /** All that update() changes but the parameters, of one kind each. */
+  tensors(): Record<'firstMoments' | 'secondMoments' | 'steps', Tensor[]> {
+    return {
+      firstMoments: this.#groups.flatMap((g) => g.firstMoments),
+      secondMoments: this.#groups.flatMap((g) => g.secondMoments),
+      steps: this.#groups.flatMap((g) => g.steps),
+    };
   }
 
   state(): OptimizerState {
@@ -153,6 +191,7 @@ export class PolyWarmupAdamW {
 
   dispose(): void {
     for (const g of this.#groups)
-      for (const t of [...g.firstMoments, ...g.secondMoments, ...g.steps]) t.dispose();
+      for (const t of [...g.firstMoments, ...g.secondMoments, ...g.steps, ...(g.rate ? [g.rate] : [])])
+        t.dispose();
   }
 }

@@ -1,3 +1,4 @@
+export { CudaGraph, type Recording } from './cuda-graph.js';
 export { Download } from './download.js';
 export * from './dtypes.js';
 export { emptyCache, hostReads, keep, type MemoryUse, memory, noGrad, scope } from './scope.js';

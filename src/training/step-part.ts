@@ -26,13 +26,21 @@ export interface StepPart {
   images: Tensor;
   /** [B, C] of 0 and 1. */
   labels: Tensor;
-  /** After the classification phase. */
-  pixels?: PixelLabels & {
-    /** uint8 [B, N, N] from affinityLabel. */
-    pairs: Tensor;
-  };
+  /** [C]: factors on the classification loss of positive labels. */
+  positive?: Tensor | undefined;
+  /** After the classification phase: what pixels and pairs of them are. */
+  targets?: Targets;
+  /** What became of the maps on the way to the targets; a log shows it. */
+  made?: PixelLabels;
   /** The training forward, where labels took their maps at scale 1 from it. */
   out?: WeTrOutput;
+}
+
+export interface Targets {
+  /** int64 [B, H, W], ignoreIndex where unknown. */
+  refined: Tensor;
+  /** uint8 [B, N, N] from affinityLabel. */
+  pairs: Tensor;
 }
 
 /** How the parts of one batch share its pixels and pairs. */
@@ -57,7 +65,9 @@ export function prepare(
   const count = batch.names.length;
   const images = batchImages(batch, device);
   const labels = Tensor.from(batch.labels, [count, batch.labels.length / count], 'float32', device);
-  if (phase === 'cls') return { images, labels };
+  const { positiveWeights } = options;
+  const positive = positiveWeights && Tensor.from(positiveWeights, undefined, 'float32', device);
+  if (phase === 'cls') return { images, labels, positive };
   const out = options.shareScaleOne
     ? span('forward', () => model.forward(images, { ...wanted, cam: true }))
     : undefined;
@@ -65,11 +75,11 @@ export function prepare(
   model.train(options.camMode === 'train');
   try {
     const input = { images, labels, boxes: batch.boxes, hostLabels: batch.labels, scaleOne: out?.cam };
-    const pixels = pixelLabels(model, input, phase === 'affinity', options, show);
+    const made = pixelLabels(model, input, phase === 'affinity', options, show);
     const grid = getDownSize([batch.height, batch.width], options.stride);
     const near = radiusMask(grid, options.radius, device);
-    const pairs = affinityLabel(pixels.affinity, grid, near, options.thresholds.ignoreIndex);
-    return { images, labels, pixels: { ...pixels, pairs }, out };
+    const pairs = affinityLabel(made.affinity, grid, near, options.thresholds.ignoreIndex);
+    return { images, labels, positive, targets: { refined: made.refined, pairs }, made, out };
   } finally {
     model.train(training);
   }
@@ -77,9 +87,9 @@ export function prepare(
 
 /** Counts of several parts, in all processes, known before the first of them learns: their losses are then one batch's. */
 export function countTogether(parts: readonly StepPart[], { ddp, thresholds }: StepOptions): Shared {
-  if (!parts[0]!.pixels) return { seg: undefined, aff: undefined };
-  const counts = parts.map(({ pixels }) =>
-    Tensor.stack([labelCounts(pixels!.refined, thresholds.ignoreIndex), pairCounts(pixels!.pairs)]),
+  if (!parts[0]!.targets) return { seg: undefined, aff: undefined };
+  const counts = parts.map(({ targets }) =>
+    Tensor.stack([labelCounts(targets!.refined, thresholds.ignoreIndex), pairCounts(targets!.pairs)]),
   );
   const own = Tensor.stack(counts).sum(0);
   const whole = ddp ? ddp.sum(own) : own;
@@ -100,25 +110,24 @@ export interface PartLosses {
 /** Forward pass, where it has not been made for the labels, and losses of the phase. */
 export function learn(
   model: WeTr,
-  { images, labels, pixels, ...part }: StepPart,
+  { images, labels, positive, targets, ...part }: StepPart,
   wanted: Wanted,
   shared: Shared,
   options: StepOptions,
 ): PartLosses {
-  const { weights, positiveWeights, device, thresholds } = options;
+  const { weights, device, thresholds } = options;
   const out = part.out ?? span('forward', () => model.forward(images, wanted));
   return span('losses', () => {
-    const positive = positiveWeights && Tensor.from(positiveWeights, undefined, 'float32', device);
     const cls = multilabelSoftMarginLoss(out.cls!, labels, positive);
     const loss = cls.mul(weights.cls);
-    if (!pixels) {
+    if (!targets) {
       const nothing = Tensor.zeros([], 'float32', device);
       return { loss, numbers: [loss, cls, ...new Array(NUMBERS.length - 2).fill(nothing)], out };
     }
     const [, , height, width] = images.shape as [number, number, number, number];
     const logits = out.seg!.interpolate([height, width]);
-    const seg = getSegLoss(logits, pixels.refined, thresholds.ignoreIndex, shared.seg);
-    const aff = getAffLoss(out.affinity!, pixels.pairs, shared.aff);
+    const seg = getSegLoss(logits, targets.refined, thresholds.ignoreIndex, shared.seg);
+    const aff = getAffLoss(out.affinity!, targets.pairs, shared.aff);
     const whole = loss.add(seg.loss.mul(weights.seg)).add(aff.loss.mul(weights.aff));
     const counts = [seg.counts, aff.counts].flatMap((two) => [two.select(0, 0), two.select(0, 1)]);
     return { loss: whole, numbers: [whole, cls, seg.loss, aff.loss, ...counts], out, logits };

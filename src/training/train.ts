@@ -10,6 +10,7 @@ import { phaseAt } from './schedule.js';
 import { type TrainOptions, TrainSession } from './session.js';
 import { stepOptions } from './setup.js';
 import { queueStep } from './step.js';
+import { stepGraphs } from './step-graphs.js';
 import { StepQueue } from './step-queue.js';
 import { type Summary, summarise } from './summary.js';
 import { endsEarly, isValidationDue, validateAndKeepBest } from './validation-round.js';
@@ -29,12 +30,13 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
   const { log, interrupt, loader, model, optimizer, paths, team } = session;
   const { max_iters, log_iters } = config.train;
   const queue = new StepQueue(session);
+  const graphs = recorder();
   let stepping = false;
   let stopped = false;
 
   try {
     await session.join();
-    const step = { ...stepOptions(config, options.device, loader.dataset.labels), ddp: session.ddp };
+    const step = { ...stepOptions(config, options.device, loader.dataset.labels), ddp: session.ddp, graphs };
     for (;;) {
       if (isValidationDue(session)) {
         await queue.drain();
@@ -75,6 +77,7 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
     session.saveAlone();
     throw new TrainingStopped(error, iteration, session.saved);
   } finally {
+    graphs?.dispose();
     await session.close();
   }
 
@@ -91,6 +94,12 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
   await session.ddp?.dispose();
   session.dispose();
   return summary;
+
+  function recorder() {
+    if (config.train.cuda_graphs === 'off') return undefined;
+    return stepGraphs(model, optimizer, options.device, (message) => log.warn(message));
+  }
+
   async function nextBatches() {
     const batches: Batch[] = [];
     while (batches.length < config.train.accumulate) batches.push(await loader.next());

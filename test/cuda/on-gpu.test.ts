@@ -23,6 +23,7 @@ import {
   Tensor,
 } from '../../src/tensor/index.js';
 import { queueStep, type StepOptions, trainStep } from '../../src/training/step.js';
+import { stepGraphs } from '../../src/training/step-graphs.js';
 import { expectClose, numbers } from '../native/support.js';
 import { STEP_OPTIONS } from '../step-options.js';
 import { noGpu, skipped } from './gpu.js';
@@ -194,6 +195,35 @@ describe.skipIf(noGpu)(`on a GPU${skipped}`, () => {
       },
     );
   });
+
+  it.each(['cls', 'cam', 'affinity'] as const)(
+    'steps of the phase %s through CUDA graphs are those without',
+    (phase) => {
+      const [without, through] = [false, true].map((graphs) => {
+        setupSeed(1);
+        using model = new WeTr({ backbone: 'mit_b0', numClasses: 2, dropPath: 0.3, cudaGraphs: graphs });
+        model.to('cuda');
+        const optimizer = new PolyWarmupAdamW(
+          [{ parameters: [...model.parameters().values()], lr: 1e-4, weightDecay: 0.01 }],
+          { betas: [0.9, 0.999], warmupIter: 4, maxIter: 100, warmupRatio: 1e-3, power: 1 },
+        );
+        const warnings: string[] = [];
+        const recorder = graphs
+          ? stepGraphs(model, optimizer, 'cuda', (message) => warnings.push(message))
+          : undefined;
+        const losses = Array.from({ length: 12 }, () =>
+          queueStep(model, optimizer, BATCH, phase, { ...OPTIONS, graphs: recorder }),
+        ).map((queued) => queued.take().loss);
+        expect(warnings).toEqual([]);
+        expect(recorder?.count).toBe(graphs ? 1 : undefined);
+        recorder?.dispose();
+        optimizer.dispose();
+        return losses;
+      });
+      for (const [i, loss] of without!.entries())
+        expect(Math.abs(through![i]! / loss - 1)).toBeLessThan(1e-3);
+    },
+  );
 
   it('a NaN is left out although the next step was queued before it was known', () => {
     using model = new WeTr({ backbone: 'mit_b0', numClasses: 2 }).to('cuda');
