@@ -13,25 +13,25 @@ namespace afa {
 namespace {
 
 using Model = std::shared_ptr<nn::WeTr>;
-using MultiScale = std::tuple<at::Tensor, at::Tensor, int64_t, int64_t>;
+using MultiScale = std::tuple<at::Tensor, at::Tensor, int64_t, int64_t, std::string>;
 
 MultiScale multiScaleCam(Model model, at::Tensor images, std::vector<double> scales, bool affinity,
                          bool flippedAffinity, int64_t chunk, std::optional<at::Tensor> scaleOne) {
   auto out = cam::multiScaleCam(*model, images,
                                 {scales, affinity, flippedAffinity, chunk, scaleOne.value_or(at::Tensor())});
-  return {out.cam, out.affinity, out.gridHeight, out.gridWidth};
+  return {out.cam, out.affinity, out.gridHeight, out.gridWidth, out.graphFault};
 }
 
 // Everything that an embedder's predict() needs, in one job of the compute thread:
-// class logits, segmentation logits, multi-scale CAM.
-std::tuple<at::Tensor, at::Tensor, at::Tensor> predict(Model model, at::Tensor images, std::vector<double> scales,
-                                                       int64_t chunk) {
+// class logits, segmentation logits, multi-scale CAM; and graphFault.
+std::tuple<at::Tensor, at::Tensor, at::Tensor, std::string> predict(Model model, at::Tensor images,
+                                                                    std::vector<double> scales, int64_t chunk) {
   at::NoGradGuard guard;
   auto out = model->forward(images, {.cls = true, .seg = true, .cam = true});
   // On a GPU the CAM passes may be a graph, which has its own pass at scale 1.
   const auto scaleOne = images.is_cuda() ? at::Tensor() : out.cam;
-  auto cam = cam::multiScaleCam(*model, images, {scales, false, false, chunk, scaleOne}).cam;
-  return {out.cls, out.seg, cam};
+  const auto maps = cam::multiScaleCam(*model, images, {scales, false, false, chunk, scaleOne});
+  return {out.cls, out.seg, maps.cam, maps.graphFault};
 }
 
 at::Tensor denseCrf(at::Tensor rgb, at::Tensor probabilities, int64_t iterations, double posW, double posXyStd,

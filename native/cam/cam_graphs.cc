@@ -86,7 +86,7 @@ std::vector<double> keyOf(const at::Tensor& images, const MultiScaleConfig& conf
 }  // namespace
 
 std::optional<MultiScaleOutput> replayPass(const nn::WeTr& model, const at::Tensor& images,
-                                           const MultiScaleConfig& config, const CamPass& pass) {
+                                           const MultiScaleConfig& config, const CamPass& pass, std::string& fault) {
   if (!graphsPay(images) || !model.cudaGraphs() || model.training) return std::nullopt;
   if (!model.kept) model.kept = std::make_shared<CamGraphs>();
   auto& own = *static_cast<CamGraphs*>(model.kept.get());
@@ -100,7 +100,7 @@ std::optional<MultiScaleOutput> replayPass(const nn::WeTr& model, const at::Tens
       found = own.graphs.emplace(key, std::make_unique<CamGraph>(images, beside, pass)).first;
     } catch (const c10::Error& error) {
       own.failed = true;
-      TORCH_WARN("CAM passes run without CUDA graphs: ", error.what_without_backtrace());
+      fault = std::string("CAM passes run without CUDA graphs: ") + error.what_without_backtrace();
       return std::nullopt;
     }
   }

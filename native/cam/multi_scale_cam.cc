@@ -74,9 +74,12 @@ MultiScaleOutput multiScaleCam(const nn::WeTr& model, const at::Tensor& images, 
   if (step >= B) {
     const auto pass = [&](const at::Tensor& input) { return run(model, input, config); };
     // A graph would read the maps of scale 1 where they lay when it was captured.
+    std::string fault;
     if (!config.scaleOne.defined())
-      if (auto replayed = replayPass(model, images, config, pass)) return *replayed;
-    return pass(images);
+      if (auto replayed = replayPass(model, images, config, pass, fault)) return *replayed;
+    auto out = pass(images);
+    out.graphFault = std::move(fault);
+    return out;
   }
 
   MultiScaleOutput out;

@@ -19,6 +19,7 @@ struct MultiScaleOutput {
   at::Tensor cam;       // [B, numClasses-1, H, W], each map scaled to 0..1
   at::Tensor affinity;  // [B or 2B, h*w, h*w], h x w the grid of the largest scale
   int64_t gridHeight = 0, gridWidth = 0;
+  std::string graphFault;  // why passes run without CUDA graphs from now on; said once
 };
 
 // images [B, 3, H, W], normalised. Runs without gradients, in the model's present mode.

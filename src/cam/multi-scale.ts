@@ -41,7 +41,7 @@ function defaultChunk(images: Tensor): number {
 export function multiScaleCam(model: WeTr, images: Tensor, options: MultiScaleOptions): MultiScaleCam {
   const { scales, affinity = false, flippedAffinity = false } = options;
   const chunk = options.chunk ?? defaultChunk(images);
-  const [cam, aff, gridHeight, gridWidth] = span('CAM passes', () =>
+  const [cam, aff, gridHeight, gridWidth, graphFault] = span('CAM passes', () =>
     native.multiScaleCam(
       model.handle,
       Tensor.handle(images),
@@ -52,6 +52,7 @@ export function multiScaleCam(model: WeTr, images: Tensor, options: MultiScaleOp
       options.scaleOne && Tensor.handle(options.scaleOne),
     ),
   );
+  if (graphFault) process.emitWarning(graphFault);
   const out: MultiScaleCam = { cam: new Tensor(cam), grid: [gridHeight, gridWidth] };
   if (aff) out.affinity = new Tensor(aff);
   return out;

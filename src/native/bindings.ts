@@ -263,6 +263,7 @@ export interface Bindings {
     attention: TensorHandle[],
   ];
   wetrDispose(model: WeTrHandle): void;
+  /** graphFault: why passes run without CUDA graphs from now on, said once; else empty. */
   multiScaleCam(
     model: WeTrHandle,
     images: TensorHandle,
@@ -271,13 +272,19 @@ export interface Bindings {
     flippedAffinity: boolean,
     chunk: number,
     scaleOne?: TensorHandle,
-  ): [cam: TensorHandle, affinity: TensorHandle | null, gridHeight: number, gridWidth: number];
+  ): [
+    cam: TensorHandle,
+    affinity: TensorHandle | null,
+    gridHeight: number,
+    gridWidth: number,
+    graphFault: string,
+  ];
   predictAsync(
     model: WeTrHandle,
     images: TensorHandle,
     scales: readonly number[],
     chunk: number,
-  ): Promise<[cls: TensorHandle, seg: TensorHandle, cam: TensorHandle]>;
+  ): Promise<[cls: TensorHandle, seg: TensorHandle, cam: TensorHandle, graphFault: string]>;
   pixelAdaptiveRefine(
     images: TensorHandle,
     masks: TensorHandle,

@@ -55,9 +55,10 @@ export async function compute(
 ): Promise<Prediction> {
   const { height, width } = image;
   const pixels = height * width;
-  const [cls, seg, cam] = await queue(model, image, scales, device).then(
-    (out) => [take(out[0]), take(out[1]), take(out[2])] as const,
-  );
+  const [cls, seg, cam] = await queue(model, image, scales, device).then((out) => {
+    if (out[3]) process.emitWarning(out[3]);
+    return [take(out[0]), take(out[1]), take(out[2])] as const;
+  });
   const scores = Array.from(cls.values, (logit) => 1 / (1 + Math.exp(-logit)));
   const cams = scores.map((_, c) => cam.values.slice(c * pixels, (c + 1) * pixels));
   const [, classes, h, w] = seg.shape as [number, number, number, number];

@@ -21,11 +21,16 @@ export interface StepResult {
   segAgreement?: number;
   /** What the step saw and made of it; of logged steps only. */
   pictures?: Picture[];
+  /** Somebody wants one of the processes that train together to stop. */
+  stopAsked?: boolean;
   /** What was NaN or infinite; nothing was updated then. */
   nonFinite?: 'loss' | 'gradient' | undefined;
 }
 
-/** A step's numbers in the order in which they leave the device; behind them `found`, and in logged steps the agreement. */
+/**
+ * A step's numbers in the order in which they leave the device; behind them the share of processes that are to stop, `found`,
+ * and in logged steps the agreement.
+ */
 export const NUMBERS = [
   'loss',
   'clsLoss',
@@ -56,9 +61,9 @@ export class QueuedStep {
       (typeof NUMBERS)[number],
       number
     >;
-    const [found, segAgreement] = values.slice(NUMBERS.length);
+    const [stops, found, segAgreement] = values.slice(NUMBERS.length);
     const nonFinite = found === 0 ? undefined : Number.isFinite(numbers.loss) ? 'gradient' : 'loss';
     if (nonFinite) this.optimizer.unstep();
-    return { ...this.known, ...numbers, segAgreement, nonFinite };
+    return { ...this.known, ...numbers, segAgreement, nonFinite, ...(stops! > 0 && { stopAsked: true }) };
   }
 }

@@ -152,12 +152,6 @@ export class TrainSession {
     this.saved = { iteration: this.progress.iteration, path: this.paths.last };
   }
 
-  /** Whether somebody has asked any process of the team to stop: all stop after the same step. */
-  stopAsked(): boolean {
-    const asked = this.interrupt.asked !== undefined;
-    return this.ddp ? this.ddp.mean([Number(asked)])[0]! > 0 : asked;
-  }
-
   /** Ends signals and loader; model and optimizer stay. */
   async close(): Promise<void> {
     this.interrupt.close();

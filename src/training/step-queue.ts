@@ -21,6 +21,8 @@ export class StepQueue {
   readonly #waiting: Waiting[] = [];
   /** Steps that may be queued before the oldest is read. */
   readonly #ahead: number;
+  /** Somebody wants the team to stop. All of it reads so from the same step. */
+  stopAsked = false;
   /** A step's work failed on the device: the weights are not sound. */
   failed = false;
 
@@ -49,6 +51,7 @@ export class StepQueue {
     this.failed = true;
     const result = span('wait for the device', () => queued.take());
     this.failed = false;
+    this.stopAsked ||= result.stopAsked === true;
     await this.#requireFinite(result, iteration, names);
     await span('log', () => this.#session.log.step(iteration, result, logged));
   }

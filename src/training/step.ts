@@ -30,6 +30,8 @@ export interface StepOptions extends PipelineOptions {
   pictures?: number;
   /** Trains together with other processes, each with a share of the batch. */
   ddp?: Ddp;
+  /** Whether somebody wants this process to stop: with `ddp` all learn of it with the step's numbers. */
+  stopAsked?: () => boolean;
   /** Where steps are recorded; see stepGraphs(). Absent: nowhere. */
   graphs?: StepGraphs | undefined;
 }
@@ -43,13 +45,15 @@ function statisticsOf(model: WeTr): [own: Tensor, before: Tensor][] {
 
 /**
  * The parts' numbers as one tensor: losses are means over parts and processes, counts are the whole batch's on each of
- * them already.
+ * them already. Behind them the share of processes that are asked to stop.
  */
-function gather(parts: readonly (readonly Tensor[])[], ddp: Ddp | undefined): Tensor {
+function gather(parts: readonly (readonly Tensor[])[], { ddp, device, stopAsked }: StepOptions): Tensor {
   // Metal has no float64, in which counts are exact.
-  const dtype = parts[0]![0]!.device.startsWith('mps') ? 'float32' : 'float64';
+  const dtype = device.startsWith('mps') ? 'float32' : 'float64';
   const each = parts.map((numbers) => Tensor.stack(numbers.map((number) => number.detach().to({ dtype }))));
-  const all = each.length === 1 ? each[0]! : Tensor.stack(each).mean(0);
+  const mean = each.length === 1 ? each[0]! : Tensor.stack(each).mean(0);
+  const stops = ddp && stopAsked?.() ? 1 : 0;
+  const all = Tensor.cat([mean, Tensor.full([1], stops, dtype, device)]);
   return ddp ? ddp.sum(all).div(ddp.processes) : all;
 }
 
@@ -166,7 +170,7 @@ function learnFrom(
   );
   const numbers = gather(
     learned.map((part) => part.numbers),
-    ddp,
+    options,
   );
   const found = update(numbers.select(0, 0), optimizer);
   // One NaN would stay in them for ever, and with it in every segmentation.

@@ -36,14 +36,19 @@ export async function train(config: Config, options: TrainOptions): Promise<Summ
 
   try {
     await session.join();
-    const step = { ...stepOptions(config, options.device, loader.dataset.labels), ddp: session.ddp, graphs };
+    const step = {
+      ...stepOptions(config, options.device, loader.dataset.labels),
+      ddp: session.ddp,
+      graphs,
+      stopAsked: () => interrupt.asked !== undefined,
+    };
     for (;;) {
       if (isValidationDue(session)) {
         await queue.drain();
         await validateAndKeepBest(session);
         await session.save();
       }
-      stopped = session.stopAsked();
+      stopped = session.ddp ? queue.stopAsked : interrupt.asked !== undefined;
       if (stopped || session.progress.iteration === max_iters || endsEarly(session)) break;
 
       const iteration = session.progress.iteration + 1;
