@@ -16,8 +16,8 @@ afterAll(() => model.dispose());
 const images = (size: number, batch = 1) => Tensor.rand([batch, 3, size, size]);
 /** [class logits, segmentation logits, CAM] */
 async function predict(input: Tensor, scales: number[] = [1], using = model): Promise<Tensor[]> {
-  const handles = await native.predictAsync(using.handle, Tensor.handle(input), scales, 0);
-  return handles.map((handle) => new Tensor(handle));
+  const [cls, seg, cam] = await native.predictAsync(using.handle, Tensor.handle(input), scales, 0);
+  return [cls, seg, cam].map((handle) => new Tensor(handle));
 }
 const dispose = (...tensors: Tensor[]) => {
   for (const tensor of tensors) tensor.dispose();
