@@ -30,7 +30,10 @@ const PHASES = ['cls', 'cam', 'affinity'] as const;
 /** Another batch each time; the second image has the class every other time. */
 const batch = (seed: number): Batch => ({
   names: ['a', 'b'],
-  images: Float32Array.from({ length: 2 * 3 * SIDE * SIDE }, (_, i) => Math.sin(i * 0.01 + seed)),
+  pixels: {
+    kind: 'floats',
+    data: Float32Array.from({ length: 2 * 3 * SIDE * SIDE }, (_, i) => Math.sin(i * 0.01 + seed)),
+  },
   height: SIDE,
   width: SIDE,
   labels: Float32Array.of(1, seed % 2),
