@@ -83,6 +83,12 @@ void setDeterministic(bool value) {
   context.setBenchmarkCuDNN(!value);  // it picks algorithms by timing them
 }
 
+// cuDNN's algorithms by timing them, for each new shape; never under setDeterministic.
+void setConvolutionTiming(bool value) {
+  auto& context = at::globalContext();
+  context.setBenchmarkCuDNN(value && !context.deterministicAlgorithms());
+}
+
 at::Tensor stateOf(at::Generator generator) {
   std::lock_guard<std::mutex> lock(generator.mutex());
   return generator.get_state();
@@ -147,6 +153,8 @@ void registerSystem(Exports& m) {
   m.def("setNumThreads", {"threads"}, +[](int64_t threads) { at::set_num_threads(static_cast<int>(threads)); });
   m.def("getNumThreads", {}, +[]() { return static_cast<int64_t>(at::get_num_threads()); });
   m.def("setDeterministic", {"value"}, setDeterministic);
+  m.def("setConvolutionTiming", {"value"}, setConvolutionTiming);
+  m.def("timesConvolutions", {}, +[]() { return at::globalContext().benchmarkCuDNN(); });
   m.def("isDeterministic", {}, +[]() { return at::globalContext().deterministicAlgorithms(); });
   m.def("manualSeed", {"seed"}, +[](int64_t seed) { at::manual_seed(static_cast<uint64_t>(seed)); });
   m.def("getRngState", {}, getRngState);

@@ -11,7 +11,7 @@ import { compute, type Prediction } from './predictor/compute.js';
 import { type ImageInput, loadImage, toRgbPixels } from './predictor/image.js';
 import { inferModelOptions } from './predictor/model-options.js';
 import { loadCheckpoint } from './predictor/weights.js';
-import { type Device, setNumThreads } from './tensor/index.js';
+import { type Device, pauseConvolutionTiming, setNumThreads } from './tensor/index.js';
 import { getDevice } from './training/device.js';
 
 /** What a checkpoint does not tell, or an embedder may choose. */
@@ -96,6 +96,7 @@ export class Predictor {
     });
     try {
       model.loadStateDict(weights, path);
+      pauseConvolutionTiming(); // for good: an embedder's images are of any size
       return new Predictor(model.to(device).eval(), device, options);
     } catch (error) {
       model.dispose();

@@ -10,7 +10,7 @@ import { batchRgb } from '../loading/batch-pixels.js';
 import type { EvalLoader } from '../loading/loader.js';
 import type { WeTr } from '../models/wetr.js';
 import { beginIteration, endIteration } from '../profile/index.js';
-import { type Device, noGrad, scope, Tensor } from '../tensor/index.js';
+import { type Device, noGrad, pauseConvolutionTiming, scope, Tensor } from '../tensor/index.js';
 import type { FinishedPredictions, ImageScores } from './finished-predictions.js';
 import { LabelScoreAccumulator, type LabelScores } from './label-scores.js';
 import { type MapOptions, mapLabels } from './map-labels.js';
@@ -168,6 +168,7 @@ export async function evaluateImages(
   let stopped = false;
   const writes = new BackgroundWrites();
   model.eval();
+  const resumeTiming = pauseConvolutionTiming();
   beginIteration('evaluation');
   try {
     for (let batch = await loader.next(); batch; batch = await loader.next()) {
@@ -193,6 +194,7 @@ export async function evaluateImages(
     await writes.finish();
   } finally {
     endIteration(false);
+    resumeTiming();
     model.train(training);
     await writes.settle();
   }

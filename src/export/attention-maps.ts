@@ -10,7 +10,7 @@ import { batchRgb } from '../loading/batch-pixels.js';
 import type { EvalLoader } from '../loading/loader.js';
 import type { WeTr } from '../models/wetr.js';
 import { beginIteration, endIteration } from '../profile/index.js';
-import { type Device, noGrad, scope, type Tensor } from '../tensor/index.js';
+import { type Device, noGrad, pauseConvolutionTiming, scope, type Tensor } from '../tensor/index.js';
 import { BackgroundWrites } from './background-writes.js';
 import type { FinishedMaps, MapFolders } from './finished-maps.js';
 import { overlayCam } from './heatmap.js';
@@ -152,6 +152,7 @@ export async function exportAttentionMaps(
   await Promise.all(folders.map((folder) => mkdir(folder, { recursive: true })));
   const training = model.training;
   model.eval();
+  const resumeTiming = pauseConvolutionTiming();
   const result: ExportResult = { written: 0, skipped: loader.skipped, stopped: false };
   const writes = new BackgroundWrites();
   if (result.skipped > 0) options.onProgress?.(result.skipped, loader.length);
@@ -175,6 +176,7 @@ export async function exportAttentionMaps(
     await writes.finish();
   } finally {
     endIteration(false);
+    resumeTiming();
     model.train(training);
     await writes.settle();
   }

@@ -52,6 +52,9 @@ export interface Bindings {
   /** Refuses operations without a deterministic form, from now on and in all threads. */
   setDeterministic(value: boolean): void;
   isDeterministic(): boolean;
+  /** On CUDA: whether cuDNN's algorithms are timed for each new shape. */
+  setConvolutionTiming(value: boolean): void;
+  timesConvolutions(): boolean;
   /** Records libtorch's operations in all threads, at most `limit` of them. */
   recordOpsStart(limit: number, shapes: boolean): void;
   recordOpsStop(): RecordedOps;

@@ -29,6 +29,16 @@ export const getNumThreads = (): number => native.getNumThreads();
  */
 export const setDeterministic = (value: boolean): void => native.setDeterministic(value);
 export const isDeterministic = (): boolean => native.isDeterministic();
+/**
+ * From here on convolutions on CUDA take the algorithms that cuDNN thinks best, until the function that this returns is
+ * called. Elsewhere they are timed, up to ten for each convolution of a new shape: that pays where shapes come again and
+ * again, as in training, and would be done anew for each size of image that an evaluation meets.
+ */
+export function pauseConvolutionTiming(): () => void {
+  const before = native.timesConvolutions();
+  native.setConvolutionTiming(false);
+  return () => native.setConvolutionTiming(before);
+}
 export const buildInfo = () => native.buildInfo();
 export const deviceAvailable = (device: Device): boolean => native.deviceAvailable(device);
 /** NVIDIA GPUs that CUDA shows this process; undefined in a build that cannot ask. */

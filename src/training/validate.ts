@@ -9,7 +9,7 @@ import type { EvalLoader } from '../loading/loader.js';
 import { multilabelSoftMarginLoss } from '../losses/index.js';
 import type { WeTr } from '../models/wetr.js';
 import { beginIteration, endIteration } from '../profile/index.js';
-import { type Device, noGrad, scope, Tensor } from '../tensor/index.js';
+import { type Device, noGrad, pauseConvolutionTiming, scope, Tensor } from '../tensor/index.js';
 import type { CaseCollector } from './cases.js';
 import { breathe } from './interrupt.js';
 import { ScoreAccumulator, type ValidationScores } from './validation-scores.js';
@@ -88,6 +88,7 @@ export async function validate(
   const share = Math.ceil(loader.length / team.size);
   let stopped = false;
   model.eval();
+  const resumeTiming = pauseConvolutionTiming();
   beginIteration('validation');
   try {
     for (let batch = await loader.next(); batch; batch = await loader.next()) {
@@ -101,6 +102,7 @@ export async function validate(
     }
   } finally {
     endIteration(false);
+    resumeTiming();
     model.train(training);
   }
   if (await team.any(stopped)) return undefined;

@@ -14,6 +14,7 @@ import {
   getRngState,
   isDeterministic,
   memory,
+  pauseConvolutionTiming,
   scope,
   setDeterministic,
   setNumThreads,
@@ -144,6 +145,18 @@ describe('deterministic computing', () => {
       expect(await childJson(code)).toBe(':4096:8');
     },
   );
+
+  it('never times convolutions, which are timed otherwise but where that is paused', () => {
+    expect(native.timesConvolutions()).toBe(true);
+    const resume = pauseConvolutionTiming();
+    expect(native.timesConvolutions()).toBe(false);
+    resume();
+    expect(native.timesConvolutions()).toBe(true);
+    setDeterministic(true);
+    pauseConvolutionTiming()();
+    native.setConvolutionTiming(true);
+    expect(native.timesConvolutions()).toBe(false);
+  });
 
   it('follows the configuration of whatever model is built', () => {
     for (const deterministic of [true, false]) {
