@@ -33,6 +33,8 @@ class CamGraph {
       TORCH_CHECK(agree(real.cam, output_.cam) && agree(real.affinity, output_.affinity),
                   "a CUDA graph of the CAM passes does not give what the passes give");
     } catch (...) {
+      // Casts made in a recording that failed are memory that nothing has ever written to.
+      at::autocast::clear_cache();
       graph_->leave();
       throw;
     }

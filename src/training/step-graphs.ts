@@ -33,7 +33,7 @@ interface StepGraphsOptions {
   /** All that the work changes. */
   state(): State;
   create(): Recording;
-  /** Whether a recording is worth its memory for images [B, 3, H, W]. */
+  /** Whether a recording is sound, and worth its memory, for images [B, 3, H, W]. */
   pays(images: Tensor): boolean;
   warn(message: string): void;
 }
@@ -74,10 +74,12 @@ export class StepGraphs {
    *   from call to call
    */
   run(key: string, inputs: readonly Tensor[], body: (inputs: readonly Tensor[]) => Tensor): Tensor {
+    // Never again once a recording has failed, be it another one's: replays would draw the random numbers of before.
+    if (this.#failed || !this.options.pays(inputs[0]!)) return body(inputs);
     const shape = `${key} ${inputs.map((input) => input.shape.join('x')).join(' ')}`;
     const recorded = this.#recorded.get(shape);
     if (recorded) return this.#replay(recorded, inputs);
-    return this.#isDue(shape, inputs[0]!) ? this.#record(shape, inputs, body) : body(inputs);
+    return this.#isDue(shape) ? this.#record(shape, inputs, body) : body(inputs);
   }
 
   dispose(): void {
@@ -86,8 +88,8 @@ export class StepGraphs {
     this.#recorded.clear();
   }
 
-  #isDue(shape: string, images: Tensor): boolean {
-    if (this.#failed || this.#recorded.size === MOST_GRAPHS || !this.options.pays(images)) return false;
+  #isDue(shape: string): boolean {
+    if (this.#recorded.size === MOST_GRAPHS) return false;
     const seen = this.#seen.get(shape) ?? 0;
     this.#seen.set(shape, seen + 1);
     return seen === SEEN_BEFORE;

@@ -85,7 +85,12 @@ interface Run {
 }
 
 /** Steps of every phase; `create` makes recordings, of which there are none without it. */
-function run(create?: (state: () => readonly Tensor[]) => Recording, logEvery = 5, steps = 7): Run {
+function run(
+  create?: (state: () => readonly Tensor[]) => Recording,
+  logEvery = 5,
+  steps = 7,
+  pays = () => true,
+): Run {
   setupSeed(3);
   const model = new WeTr({ backbone: 'mit_b0', numClasses: 2, dropPath: 0.3, headDropout: 0.3 }).train();
   const { backbone, classifier, decoder } = model.parameterGroups();
@@ -103,7 +108,7 @@ function run(create?: (state: () => readonly Tensor[]) => Recording, logEvery = 
     new StepGraphs({
       state,
       create: () => create(() => Object.values(state()).flat()),
-      pays: () => true,
+      pays,
       warn: (message) => warnings.push(message),
     });
   const results = PHASES.flatMap((phase) =>
@@ -169,6 +174,27 @@ describe('training steps through recordings', () => {
     expect(spoilt.warnings[0]).toMatch(says);
     expect(spoilt.count).toBe(0);
     same(spoilt);
+  });
+
+  it('are not used any more once another recording of the process has failed', () => {
+    let replays = 0;
+    class Counted extends Again {
+      override replay(): void {
+        replays += 1;
+        super.replay();
+      }
+    }
+    // The classification phase: three steps as they are, one recorded and checked, one logged, one replayed.
+    const sound = { left: 5 };
+    const broken = run(
+      (state) => new Counted(state),
+      5,
+      7,
+      () => sound.left-- > 0,
+    );
+    expect(replays).toBe(2);
+    expect(broken.warnings).toEqual([]);
+    same(broken);
   });
 
   it('that fail on the device for want of memory leave the step that was made', () => {
