@@ -165,10 +165,20 @@ export class BatchBuilder {
     const found = known?.[indices.indexOf(index)];
     if (found) return found;
     const image = await this.#dataset.readImage(index);
+    this.#checkLength(index, image);
     if (!keep) return image;
     const kept = shared(image);
     decoded.push([index, kept]);
     return kept;
+  }
+
+  /** A dataset of somebody else's may say one size and give another: what is missing would be read as black. */
+  #checkLength(index: number, { data, height, width, channels = 3 }: PixelImage): void {
+    if (data.length === height * width * channels) return;
+    throw new UsageError(
+      `Expected ${height * width * channels} values (${height} x ${width} x ${channels}) for the pixels of ` +
+        `${this.#dataset.names[index]} but received ${data.length}. Mend readImage() of the dataset.`,
+    );
   }
 
   /** Data faults name their file already; whatever else goes wrong gets the sample's name. */

@@ -6,7 +6,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { UsageError } from '../../src/config/errors.js';
 import { MedicalClsDataset, MedicalClsValDataset } from '../../src/datasets/medical-slices.js';
-import { getDataset } from '../../src/datasets/registry.js';
+import { getDataset, registerDataset } from '../../src/datasets/registry.js';
 import { writeNpy } from '../../src/io/npy.js';
 import type { Batch } from '../../src/loading/batch.js';
 import { batchImages } from '../../src/loading/batch-images.js';
@@ -230,6 +230,29 @@ describe('createTrainLoader', () => {
 });
 
 describe('createEvalLoader', () => {
+  it('refuses an image that has not the values of its size, by name, and goes on after it', async () => {
+    const readImage = (i: number) => ({ data: new Uint8Array(i === 0 ? 11 : 12), height: 2, width: 2 });
+    registerDataset({
+      name: 'short',
+      title: 'Short',
+      open: () => ({
+        names: ['a', 'b'],
+        numClasses: 2,
+        hasMasks: false,
+        label: () => Uint8Array.of(1),
+        readImage,
+        readMask: () => undefined,
+        get: async (i) => ({ name: 'ab'[i]!, image: readImage(i), label: Uint8Array.of(1) }),
+      }),
+    });
+    const config = configFor(newFolder(), { 'dataset.name': 'short' });
+    const loader = opened(createEvalLoader(config, 'val', { batchSize: 1, numWorkers: 0 }));
+    await expect(loader.next()).rejects.toThrow(
+      'Expected 12 values (2 x 2 x 3) for the pixels of a but received 11. Mend readImage() of the dataset.',
+    );
+    expect((await loader.next())!.names).toEqual(['b']);
+  });
+
   /** Sizes 40x48 twice, 40x40, 40x48; masks for the second and the third. */
   function mixedFolder(): string {
     const rootDir = newFolder();
