@@ -19,7 +19,7 @@ export function requireSize(
   const needed = smallestSide(stride);
   if (Math.floor(smallest * Math.min(height, width)) >= needed) return;
   throw new UsageError(
-    `Expected at least ${Math.ceil(needed / smallest)} pixels a side, which leave ${needed} at scale ${smallest}, for slice ` +
-      `${name} but received ${height} x ${width}. Enlarge the slices, or set ${key} to larger factors.`,
+    `Expected at least ${Math.ceil(needed / smallest)} pixels a side, which leave ${needed} at scale ${smallest}, for image ` +
+      `${name} but received ${height} x ${width}. Enlarge the images, or set ${key} to larger factors.`,
   );
 }

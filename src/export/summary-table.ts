@@ -38,7 +38,7 @@ export function summaryTable(
   const shown = (value: number | null): Cell => value?.toFixed(3) ?? 'n/a';
   const range = (score: Interval | undefined): Cell =>
     score?.low == null ? '' : `${score.low.toFixed(3)} to ${score.high!.toFixed(3)}`;
-  const { perSlice, localisation } = summary.evaluation ?? {};
+  const { perSlice, perPatient, localisation } = summary.evaluation ?? {};
   // Of several classes, intervals belong to means over classes, as in the report; summary.json's scores of maps are
   // means over all pairs of image and class.
   const macro = summary.classes ? localisation : undefined;
@@ -47,7 +47,7 @@ export function summaryTable(
   const at = threshold ? ` (threshold ${threshold})` : '';
   const rows: Cell[][] = [
     [
-      summary.classes ? 'AUROC, mean of classes' : 'slice AUROC',
+      summary.classes ? 'AUROC, mean of classes' : `${perPatient === null ? 'image' : 'slice'} AUROC`,
       shown(summary.auroc),
       range(perSlice?.auroc),
     ],

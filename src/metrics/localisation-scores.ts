@@ -152,16 +152,16 @@ function whyWithheld(
     if (measured === found.length) continue;
     const what = name === 'hd95Mm' && found.some((one) => one.measurement.hd95?.[t] != null);
     withheld[name] =
-      `${what ? 'the pixel spacing is known' : 'surface distances were measured'} for ${measured} of ${found.length} slices`;
+      `${what ? 'the pixel spacing is known' : 'surface distances were measured'} for ${measured} of ${found.length} images`;
   }
   return withheld;
 }
 
 function whyNone(name: LocalisationScoreName, counts: Record<SliceKind, number>): string {
-  if (name.startsWith('falsePositive')) return 'there is no negative slice with a mask';
-  if (counts.positive > 0) return 'nothing is predicted in any positive slice';
+  if (name.startsWith('falsePositive')) return 'there is no negative image with a mask';
+  if (counts.positive > 0) return 'nothing is predicted in any positive image';
   if (counts.emptyMask > 0) {
-    return `none of the ${counts.emptyMask} positive slices has the class in its mask`;
+    return `none of the ${counts.emptyMask} positive images has the class in its mask`;
   }
-  return 'there is no positive slice with a mask';
+  return 'there is no positive image with a mask';
 }

@@ -211,8 +211,8 @@ export class SegDiceAccumulator {
 
 function noSlices(emptyMasks: number): string {
   return emptyMasks > 0
-    ? `none of the ${emptyMasks} positive slices has the class in its mask`
-    : 'there is no positive slice with a mask';
+    ? `none of the ${emptyMasks} positive images has the class in its mask`
+    : 'there is no positive image with a mask';
 }
 
 function expectSameSize(what: string, received: number, expected: number): void {

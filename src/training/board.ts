@@ -20,16 +20,26 @@ function freeName(folder: string): string {
   for (let n = 2, free = name; ; free = `${name}-${n++}`) if (!existsSync(join(folder, free))) return free;
 }
 
-/** Numbers of nested scores by tag: `val/auroc`, `val_camDice/0.45`, `val_segScore/iou/1`. */
-export function scoreCurves(scores: object): Map<string, number> {
+/**
+ * Numbers of nested scores by tag: `val/auroc`, `val_camDice/0.45`, `val_segScore/iou/1`; of several classes by their
+ * names: `val_classes/cat/auroc`, `val_segScore/iou/cat`.
+ */
+export function scoreCurves(all: object): Map<string, number> {
+  const { classes, ...scores } = all as { classes?: readonly { name: string }[] };
   const curves = new Map<string, number>();
+  const names = classes && ['background', ...classes.map(({ name }) => name)];
   const walk = (value: unknown, [first, ...rest]: readonly string[]) => {
     if (typeof value === 'number')
       curves.set(rest.length > 0 ? `val_${first}/${rest.join('/')}` : `val/${first}`, value);
     else if (value !== null && typeof value === 'object')
-      for (const [key, inner] of Object.entries(value)) walk(inner, first ? [first, ...rest, key] : [key]);
+      for (const [key, inner] of Object.entries(value)) {
+        // Arrays have a number for each class.
+        const name = (Array.isArray(value) && names?.[Number(key)]) || key;
+        walk(inner, first ? [first, ...rest, name] : [name]);
+      }
   };
   walk(scores, []);
+  for (const { name, ...own } of classes ?? []) walk(own, ['classes', name]);
   return curves;
 }
 

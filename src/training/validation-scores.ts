@@ -218,7 +218,7 @@ export class ScoreAccumulator {
     };
     if (mAP === null) why.mAP = reasons.averagePrecision!;
     if (!wanted.cam || this.#masks === 0) {
-      const absent = wanted.cam ? 'no masks beside the slices' : 'val.cam is false';
+      const absent = wanted.cam ? 'no masks beside the images' : 'val.cam is false';
       const all = Object.fromEntries(MAP_SCORES.map((name) => [name, absent]));
       return { ...classification, ...WITHOUT_MAPS, reasons: { ...why, ...all } };
     }

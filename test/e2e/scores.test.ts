@@ -78,7 +78,7 @@ describe('masks', () => {
     const place = new Workplace().phantom();
     rmSync(place.path('data', 'masks'), { recursive: true });
     const { summary, stdout } = await trained(place, {});
-    const why = 'no masks beside the slices';
+    const why = 'no masks beside the images';
     expect(summary).toMatchObject({ ...NO_MAPS, reasons: mapScores(why) });
     expect(summary.auroc).toEqual(expect.any(Number));
     for (const row of ['pointing game', 'CAM Dice, best', 'segmentation Dice'])

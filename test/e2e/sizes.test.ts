@@ -113,8 +113,8 @@ describe('slices of different sizes', () => {
     const { code, stderr } = await place.train('--config', config);
     expect(code).toBe(1);
     expect(stderr).toContain(
-      'Error: Expected at least 58 pixels a side, which leave 29 at scale 0.5, for slice A_0 but received 57 x 90. ' +
-        'Enlarge the slices, or set cam.scales to larger factors.\n' +
+      'Error: Expected at least 58 pixels a side, which leave 29 at scale 0.5, for image A_0 but received 57 x 90. ' +
+        'Enlarge the images, or set cam.scales to larger factors.\n' +
         'Training stopped after iteration 2, which work/checkpoints/last.pth holds: mend this, then go on with --resume.',
     );
     const log = place.files('work').find((name) => name.endsWith('.log'))!;
@@ -125,6 +125,6 @@ describe('slices of different sizes', () => {
     expect(place.files('work', 'attention_maps')).toHaveLength(6);
     const gen = await place.genAttn('--config', config);
     expect(gen.code).toBe(2);
-    expect(gen.stderr).toContain('for slice A_0 but received 57 x 90');
+    expect(gen.stderr).toContain('for image A_0 but received 57 x 90');
   });
 });

@@ -16,11 +16,20 @@ function candidates(): string[] {
   return [...(named ? [named] : []), ...(existsSync(own) ? [own] : []), 'python3'];
 }
 
-/** Importability without importing: `import torch` alone takes seconds. */
+/** Whether the modules are there; tells where one cannot be imported, as what an installation left half done. */
 function hasModules(python: string, modules: string[]): boolean {
-  const code =
+  // `import torch` alone takes seconds, where it is there: what is missing is known sooner.
+  const find =
     'import importlib.util as u, sys; sys.exit(0 if all(u.find_spec(m) for m in sys.argv[1:]) else 1)';
-  return spawnSync(python, ['-c', code, ...modules], { stdio: 'ignore' }).status === 0;
+  if (spawnSync(python, ['-c', find, ...modules], { stdio: 'ignore' }).status !== 0) return false;
+  // A folder without a module in it imports as an empty package.
+  const load =
+    'import importlib as i, sys\nfor m in sys.argv[1:]:\n' +
+    '  if i.import_module(m).__file__ is None: sys.exit(f"{m} is an empty folder")';
+  const { status, stderr } = spawnSync(python, ['-c', load, ...modules], { encoding: 'utf8' });
+  if (status !== 0)
+    console.info(`${python} has ${modules.join(', ')}, but: ${stderr.trim().split('\n').at(-1)}`);
+  return status === 0;
 }
 
 /**

@@ -58,6 +58,20 @@ it('makes a curve of every number in nested scores, and none of what is missing 
   ]);
 });
 
+it('calls the curves of several classes by their names', () => {
+  const classes = [
+    { name: 'cat', auroc: 0.9, best: { dice: 0.5 } },
+    { name: 'dog', auroc: null },
+  ];
+  expect([...scoreCurves({ seg: { iou: [0.8, 0.7, 0.6] }, classes })]).toEqual([
+    ['val_seg/iou/background', 0.8],
+    ['val_seg/iou/cat', 0.7],
+    ['val_seg/iou/dog', 0.6],
+    ['val_classes/cat/auroc', 0.9],
+    ['val_classes/cat/best/dice', 0.5],
+  ]);
+});
+
 describe('the folder of a run', () => {
   it('is called by its time; a second one in the same minute gets a number', async () => {
     const folder = mkdtempSync(join(root, 'tb-'));

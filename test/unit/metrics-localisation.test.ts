@@ -130,9 +130,9 @@ describe('CamAccumulator', () => {
   it('gives null with a reason without a positive slice, and leaves empty masks out', () => {
     const maps = new CamAccumulator();
     expect(maps.result()).toMatchObject({ camDice: null, camIou: null, best: null, pointingGame: null });
-    expect(maps.result().reasons.camDice).toBe('there is no positive slice with a mask');
+    expect(maps.result().reasons.camDice).toBe('there is no positive image with a mask');
     maps.add(f32(0.9), u8(0));
-    expect(maps.result().reasons.pointingGame).toContain('none of the 1 positive slices');
+    expect(maps.result().reasons.pointingGame).toContain('none of the 1 positive images');
     maps.add(f32(0.9), u8(1));
     expect(maps.result()).toMatchObject({ slices: 1, emptyMasks: 1, pointingGame: 1 });
   });
@@ -181,7 +181,7 @@ describe('SegDiceAccumulator', () => {
 
   it('gives null with a reason without a positive slice', () => {
     expect(new SegDiceAccumulator().result().segDice).toBeNull();
-    expect(new SegDiceAccumulator().result().reasons.segDice).toMatch(/no positive slice/);
+    expect(new SegDiceAccumulator().result().reasons.segDice).toMatch(/no positive image/);
     expect(() => new SegDiceAccumulator().add(u8(1), u8(1, 0))).toThrow('prediction as in the mask (2)');
   });
 });

@@ -196,7 +196,7 @@ describe('localisation of evaluateCases', () => {
       // The classifier calls only the first of the two negatives positive.
       falsePositiveAreaCalled: 1 / 8,
     });
-    expect(cam!.scores.hd95Mm.reason).toBe('the pixel spacing is known for 0 of 1 slices');
+    expect(cam!.scores.hd95Mm.reason).toBe('the pixel spacing is known for 0 of 1 images');
   });
 
   it('chooses no threshold on test data: it names the best as oracle only', () => {
@@ -288,15 +288,15 @@ describe('localisation of evaluateCases', () => {
         );
       return Object.fromEntries(LOCALISATION_SCORES.map((name) => [name, scores[name].reason]));
     };
-    expect(reasons([slice('x', 'p', 0, 0.5, clean)]).dice).toBe('there is no positive slice with a mask');
-    expect(reasons([slice('x', 'p', 1, 0.5, clean)]).dice).toContain('none of the 1 positive slices');
-    expect(reasons([slice('x', 'p', 1, 0.5, found)]).falsePositiveArea).toContain('no negative slice');
+    expect(reasons([slice('x', 'p', 0, 0.5, clean)]).dice).toBe('there is no positive image with a mask');
+    expect(reasons([slice('x', 'p', 1, 0.5, clean)]).dice).toContain('none of the 1 positive images');
+    expect(reasons([slice('x', 'p', 1, 0.5, found)]).falsePositiveArea).toContain('no negative image');
     expect(reasons([slice('x', 'p', 1, 0.5, missed)]).hd95).toBe(
-      'nothing is predicted in any positive slice',
+      'nothing is predicted in any positive image',
     );
     const unmeasured = measureMap(f32(0.9, 0), u8(1, 0));
     expect(reasons([slice('x', 'p', 1, 0.5, unmeasured)]).hd95).toBe(
-      'surface distances were measured for 0 of 1 slices',
+      'surface distances were measured for 0 of 1 images',
     );
     const broken = measureMap(f32(NaN, 0), u8(1, 0));
     expect(reasons([slice('x', 'p', 1, 0.5, broken), slice('y', 'p', 1, 0.5, found)]).pointingGame).toBe(

@@ -36,10 +36,15 @@ describe('summaryTable', () => {
     expect(text).toMatch(/pointing game +0\.317 +0\.217 to 0\.417/);
   });
 
+  it('speaks of slices where there are patients', () => {
+    const evaluation = { ...SUMMARY.evaluation, perPatient: {} };
+    expect(summaryTable({ ...SUMMARY, evaluation }, PATHS, EXPORTED)).toMatch(/^slice AUROC/m);
+  });
+
   it('shows the scores of one class as summary.json has them', () => {
     const text = summaryTable(SUMMARY, PATHS, EXPORTED);
     expect(text).not.toContain('means over');
-    expect(text).toMatch(/slice AUROC/);
+    expect(text).toMatch(/^image AUROC/m);
     expect(text).toMatch(/CAM Dice, best \(threshold 0\.20\) +0\.280/);
   });
 });

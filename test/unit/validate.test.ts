@@ -252,7 +252,7 @@ describe('validate', () => {
     expect(bare).toMatchObject({
       segScore: null,
       camDice: null,
-      reasons: { segScore: 'no masks beside the slices' },
+      reasons: { segScore: 'no masks beside the images' },
     });
   });
 });
