@@ -227,7 +227,7 @@ check_refusal() {
 }
 
 run_tests() {
-  local tests=(test/native/system.test.ts test/native/tensor-linear.test.ts test/unit/cam-par.test.ts test/parity/model.test.ts)
+  local tests=(test/native/system.test.ts test/native/device-record.test.ts test/native/tensor-linear.test.ts test/unit/cam-par.test.ts test/parity/model.test.ts)
   # They skip themselves where no GPU answers.
   if [ -d "$root/test/cuda" ]; then tests+=(test/cuda); fi
   cd "$root"
