@@ -222,6 +222,16 @@ Napi::Value broadcastInto(Napi::Env env, GroupPtr group, std::vector<at::Tensor>
       nothing());
 }
 
+void requireSound(const Group& group) {
+  checkUsable(group, "requireSound");
+  if (group.backend != "nccl") return;
+  awaitNow(group.speaker(), [&] {
+    const auto error = group.backendFor(at::kCUDA, "requireSound")->getError();
+    TORCH_CHECK_WITH(DistBackendError, error == c10d::ErrorType::SUCCESS, "NCCL gave up an exchange between the GPUs",
+                     error == c10d::ErrorType::TIMEOUT ? ", which timed out" : "");
+  });
+}
+
 at::Tensor sumNow(const Group& group, const at::Tensor& tensor, const std::string& op) {
   checkUsable(group, op.c_str());
   reductionOf("sum", tensor, op);

@@ -24,6 +24,10 @@ Napi::Value monitoredBarrier(Napi::Env env, GroupPtr group, double timeoutMs);
 // Overwrites the tensors with rank 0's, several at a time.
 Napi::Value broadcastInto(Napi::Env env, GroupPtr group, std::vector<at::Tensor> tensors);
 
+// Throws where NCCL has given up a call of the group. What a GPU then computed of it is nothing, and no call of this thread
+// says so: NCCL's only queue work, and its watchdog ends what hangs. gloo's throw by themselves.
+void requireSound(const Group& group);
+
 // Sums over the ranks, waiting on this thread: for losses and statistics amid a training step.
 at::Tensor sumNow(const Group& group, const at::Tensor& tensor, const std::string& op);
 

@@ -91,6 +91,7 @@ void registerDistributed(Exports& m) {
     return sumNow(*group, tensor, "sumNow");
   });
 
+  m.def("requireSound", {"group"}, +[](GroupPtr group) { requireSound(*group); });
   m.def("reducerCreate", {"group", "parameters", "names", "bucketBytes", "firstBucketBytes", "half"},
         createReducer);
   m.def("reducerBackward", {"reducer", "loss"}, +[](ReducerPtr reducer, at::Tensor loss) { reducer->backward(loss); });

@@ -83,6 +83,15 @@ export class Ddp implements SharedBatch {
   }
 
   /**
+   * Whether what has been read of steps is what the processes exchanged. NCCL's calls only queue work for the GPU: one that a
+   * lost process leaves hanging is given up later, and the numbers that came of it mean nothing.
+   * @throws TorchError (ERR_DISTRIBUTED) that names who was lost
+   */
+  requireSound(): void {
+    for (const group of [this.#gradients, this.#statistics]) native.requireSound(group.handle);
+  }
+
+  /**
    * Accumulates gradients averaged over the processes.
    * @param wanted the outputs that the loss is made of: parameters that they do not reach get no gradient, on any
    * rank, and are not sent

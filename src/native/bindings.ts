@@ -367,6 +367,8 @@ export interface Bindings {
   broadcastInto(group: GroupHandle, tensors: readonly TensorHandle[]): Promise<void>;
   /** Sums over the ranks, waiting: for use amid a training step. */
   sumNow(group: GroupHandle, tensor: TensorHandle): TensorHandle;
+  /** Throws where NCCL has given up a call of the group. */
+  requireSound(group: GroupHandle): void;
   reducerCreate(
     group: GroupHandle,
     parameters: readonly TensorHandle[],

@@ -50,6 +50,7 @@ export class StepQueue {
   async #finish({ iteration, queued, logged, names }: Waiting): Promise<void> {
     this.failed = true;
     const result = span('wait for the device', () => queued.take());
+    this.#session.ddp?.requireSound();
     this.failed = false;
     this.stopAsked ||= result.stopAsked === true;
     await this.#requireFinite(result, iteration, names);
