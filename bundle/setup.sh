@@ -79,7 +79,8 @@ if [ -n "$tests" ]; then
   paths=(test/native test/parity test/unit/cam-par.test.ts test/unit/losses.test.ts test/e2e/train.test.ts)
   # They skip themselves, with the reason, where no GPU answers.
   if [ -d test/cuda ]; then paths+=(test/cuda); fi
-  node node_modules/vitest/vitest.mjs run "${paths[@]}"
+  # Whole trainings are among them, and login nodes are shared: slow is no fault here.
+  node node_modules/vitest/vitest.mjs run --hookTimeout=1200000 --testTimeout=1200000 "${paths[@]}"
 fi
 cat <<TEXT
 
