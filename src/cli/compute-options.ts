@@ -87,6 +87,8 @@ export function beginProfile(
   const profiler = new Profiler({
     facts: { ...facts, device, ...(fault && { withoutGpuActivities: fault }) },
     device: device === 'cuda' && !fault ? device : undefined,
+    // CUDA graphs are recorded the fourth time that a shape comes.
+    ...(device === 'cuda' && { warmup: 6 }),
     write: (json) => writeFileAtomic(file, json),
   });
   // A path that cannot be written is said now, not after hours.
