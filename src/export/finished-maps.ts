@@ -59,11 +59,15 @@ export class FinishedMaps {
     return this.#heatmaps.get(name) ?? [];
   }
 
-  /** Whether every file of a slice's map is there, and all were made together from this run's weights. */
-  has(name: string): boolean {
+  /**
+   * Whether every file of a slice's map is there, and all were made together from this run's weights, after the slice.
+   * @param image the slice's file, where it has one: a map older than it shows what it was before
+   */
+  has(name: string, image?: string): boolean {
     const { outputDir, camNpyDir, attnNpyDir } = this.#folders;
     const made = modified(join(camNpyDir, `${name}.npy`));
     if (made === undefined || made < this.#since) return false;
+    if (image !== undefined && (modified(image) ?? made) > made) return false;
     const belongs = (path: string) => {
       const time = modified(path);
       return time !== undefined && time >= this.#since && time <= made;

@@ -98,12 +98,13 @@ export async function exportSplit(config: Config, options: ExportSplitOptions): 
       options.overwrite,
       team,
     );
+    const index = new Map(opened.names.map((name, i) => [name, i]));
     loader = createEvalLoader(config, split, {
       opened,
       rank: team.rank,
       worldSize: team.size,
       // Neither read nor decoded: a second run over 60,000 finished slices takes seconds.
-      skip: (name) => finished.has(name),
+      skip: (name) => finished.has(name, opened.imagePath?.(index.get(name)!)),
       onWarning: (message) => log.warn('%s', message),
     });
     log.info(

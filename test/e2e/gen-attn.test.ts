@@ -1,5 +1,5 @@
 /** Exporting maps again: every option of the command, and what it may and may not skip. */
-import { copyFileSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { readCheckpoint } from '../../src/io/checkpoint.js';
 import { type NpyArray, readNpy } from '../../src/io/npy.js';
@@ -114,7 +114,9 @@ describe('a run that was stopped', () => {
     // Whatever reads the slice of a finished map fails on it; one map of six is missing.
     const slice = place.path('data/imageSlice', first!);
     const bytes = place.read('data/imageSlice', first!);
+    const { mtime } = statSync(slice);
     writeFileSync(slice, 'damaged');
+    utimesSync(slice, mtime, mtime);
     rmSync(place.path('work/cam_npy', second!));
     try {
       const { code, stderr } = await genAttn('--batch_size', '4');
@@ -126,6 +128,21 @@ describe('a run that was stopped', () => {
       writeFileSync(slice, bytes);
     }
     expect((await genAttn('--overwrite')).code).toBe(0);
+    expect(contents()).toEqual(before);
+  });
+
+  it('redoes the map of a slice that has changed since', async () => {
+    const [before, [first, second]] = [contents(), arrays()];
+    const slice = place.path('data/imageSlice', first!);
+    const bytes = place.read('data/imageSlice', first!);
+    copyFileSync(place.path('data/imageSlice', second!), slice);
+    try {
+      expect((await genAttn()).stderr).toContain('Wrote 1 maps');
+      expect(raw(first!)).toEqual(raw(second!));
+    } finally {
+      writeFileSync(slice, bytes);
+    }
+    expect((await genAttn()).stderr).toContain('Wrote 1 maps');
     expect(contents()).toEqual(before);
   });
 });
