@@ -44,12 +44,25 @@ interface ExportedMap {
   name: string;
   /** Highest class probability: the score in the file name. */
   score: number;
-  /** Strongest class of each pixel, [height * width], and the same stretched to 0..1. */
+  /** Of several classes those that the image has, each with its own map; of one class none. */
+  classes: ClassMap[];
+  /**
+   * Strongest class of each pixel, [height * width], and the same stretched to 0..1. Each class's map is scaled to its
+   * own maximum, so of several classes those that the image has count alone, where it has any.
+   */
   camRaw: Float32Array<ArrayBuffer>;
   cam: Float32Array<ArrayBuffer>;
   label: Uint8Array<ArrayBuffer>;
   rgb: Uint8Array;
   attention: Record<string, NpyDictValue> | undefined;
+}
+
+interface ClassMap {
+  /** From 0, without background. */
+  index: number;
+  score: number;
+  /** [height * width]. */
+  camRaw: Float32Array<ArrayBuffer>;
 }
 
 /** How many attention blocks the original saves. */
@@ -80,13 +93,20 @@ function computeMaps(model: WeTr, batch: Batch, options: ExportOptions): Exporte
   const images = batchImages(batch, options.device);
   const attention = options.attnNpyDir !== undefined;
   const out = model.forward(images, { cls: true, cam: true, affinity: attention, attention });
-  const probabilities = out.cls!.sigmoid().amax(1).toFloat32();
+  const probabilities = out.cls!.sigmoid().toFloat32();
   // The score's pass is the one at scale 1 as well. A GPU repeats it, as part of a graph: launches cost it more.
   const scaleOne = images.device.startsWith('cuda') ? undefined : out.cam;
-  const cams = multiScaleCam(model, images, { scales: options.scales, scaleOne }).cam.amax(1).toFloat32();
-  const classes = batch.labels.length / names.length;
+  const cams = multiScaleCam(model, images, { scales: options.scales, scaleOne }).cam;
+  const count = batch.labels.length / names.length;
+  const strongest = count === 1 ? cams.toFloat32() : undefined;
   return names.map((name, i) => {
-    const camRaw = cams.slice(i * pixels, (i + 1) * pixels);
+    const label = Uint8Array.from(batch.labels.subarray(i * count, (i + 1) * count));
+    const scores = probabilities.subarray(i * count, (i + 1) * count);
+    const classes = count === 1 ? [] : classMaps(cams.select(0, i), label, scores);
+    const camRaw =
+      strongest?.slice(i * pixels, (i + 1) * pixels) ??
+      combined(classes) ??
+      cams.select(0, i).amax(0).toFloat32();
     let maps: Record<string, NpyDictValue> | undefined;
     if (attention) {
       const blocks = out.attention!;
@@ -96,20 +116,38 @@ function computeMaps(model: WeTr, batch: Batch, options: ExportOptions): Exporte
     }
     return {
       name,
-      score: probabilities[i]!,
+      score: Math.max(...scores),
+      classes,
       camRaw,
       cam: stretch(camRaw),
-      label: Uint8Array.from(batch.labels.subarray(i * classes, (i + 1) * classes)),
+      label,
       rgb: batchRgb(batch, i),
       attention: maps,
     };
   });
 }
 
+/** Maps of the classes that an image has, from those of all, [C, H, W]. */
+const classMaps = (cams: Tensor, label: Uint8Array, scores: Float32Array): ClassMap[] =>
+  [...label.entries()]
+    .filter(([, present]) => present === 1)
+    .map(([index]) => ({ index, score: scores[index]!, camRaw: cams.select(0, index).toFloat32() }));
+
+/** The strongest of each pixel; undefined for no map. */
+function combined(maps: readonly ClassMap[]): Float32Array<ArrayBuffer> | undefined {
+  const out = maps[0]?.camRaw.slice();
+  for (const { camRaw } of maps.slice(1))
+    for (const [i, value] of camRaw.entries()) out![i] = Math.max(out![i]!, value);
+  return out;
+}
+
 /** Bytes of a map, and of what its heatmap needs on the way (float sums and colours). */
-function bytesOf({ camRaw, cam, rgb, attention = {} }: ExportedMap): number {
+function bytesOf({ camRaw, cam, classes, rgb, attention = {} }: ExportedMap): number {
   const arrays = Object.values(attention).flatMap((value) => (typeof value === 'object' ? [value.data] : []));
-  const held = [camRaw, cam, ...arrays].reduce((sum, array) => sum + array.byteLength, 0);
+  const held = [camRaw, cam, ...classes.map((one) => one.camRaw), ...arrays].reduce(
+    (sum, array) => sum + array.byteLength,
+    0,
+  );
   return held + 6 * rgb.byteLength;
 }
 
@@ -118,11 +156,17 @@ async function writeMap(
   height: number,
   width: number,
   options: ExportOptions,
+  classNames: readonly string[] | undefined,
 ): Promise<void> {
-  const heatmap = overlayCam(map.rgb, map.cam);
-  const file = heatmapFileName(map.name, map.score);
-  await writePng(join(options.outputDir, file), heatmap, height, width);
-  options.finished?.removeOthers(map.name, file);
+  const pictures = new Map([[heatmapFileName(map.name, map.score), map.cam]]);
+  for (const { index, score, camRaw } of map.classes)
+    pictures.set(
+      heatmapFileName(map.name, score, classNames?.[index] ?? `class ${index + 1}`),
+      stretch(camRaw),
+    );
+  for (const [file, cam] of pictures)
+    await writePng(join(options.outputDir, file), overlayCam(map.rgb, cam), height, width);
+  options.finished?.removeOthers(map.name, [...pictures.keys()]);
   if (options.attnNpyDir && map.attention)
     await writeNpyDictAsync(join(options.attnNpyDir, `${map.name}.npy`), map.attention);
   const plane = (data: Float32Array<ArrayBuffer>): NpyDictValue => ({
@@ -136,7 +180,23 @@ async function writeMap(
     cam_raw: plane(map.camRaw),
     pred_score: new PyFloat(map.score),
     cls_label: { dtype: 'uint8', shape: [map.label.length], data: map.label },
+    ...(map.classes.length > 0 && classPlanes(map.classes, height, width)),
   });
+}
+
+/** Of several classes: numbers as in masks, and the unstretched map of each. */
+function classPlanes(
+  classes: readonly ClassMap[],
+  height: number,
+  width: number,
+): Record<string, NpyDictValue> {
+  const data = new Float32Array(classes.length * height * width);
+  for (const [i, { camRaw }] of classes.entries()) data.set(camRaw, i * height * width);
+  const numbers = Uint8Array.from(classes, ({ index }) => index + 1);
+  return {
+    classes: { dtype: 'uint8', shape: [classes.length], data: numbers },
+    class_cams: { dtype: 'float32', shape: [classes.length, height, width], data },
+  };
 }
 
 /**
@@ -163,7 +223,9 @@ export async function exportAttentionMaps(
       const maps = noGrad(() => scope(() => computeMaps(model, current, options)));
       for (const [i, map] of maps.entries()) {
         options.onMap?.(map.name, map.camRaw, current.masks?.[i]);
-        await writes.add(bytesOf(map), () => writeMap(map, current.height, current.width, options));
+        await writes.add(bytesOf(map), () =>
+          writeMap(map, current.height, current.width, options, loader.dataset.classNames),
+        );
       }
       result.written += maps.length;
       options.onProgress?.(result.written + result.skipped, loader.length);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { writeFileAtomic } from '../io/atomic.js';
 
 export interface MapFolders {
-  /** Heatmaps: {name}_{score}.png. */
+  /** Heatmaps: {name}_{score}.png, and of several classes {name}_{score}_{class}.png. */
   outputDir: string;
   /** {name}.npy with maps and scores. */
   camNpyDir: string;
@@ -13,7 +13,7 @@ export interface MapFolders {
 
 /** Beside the arrays, hidden: what they were made from. */
 const RECORD = '.export.json';
-const HEATMAP = /^(.*)_\d+\.\d{3}\.png$/;
+const HEATMAP = /^(.*)_\d+\.\d{3}(?:_[^.]*)?\.png$/;
 
 const read = (path: string): string | undefined => {
   try {
@@ -77,8 +77,8 @@ export class FinishedMaps {
   }
 
   /** Removes a slice's heatmaps but `kept`: their score, and so their name, was another checkpoint's. */
-  removeOthers(name: string, kept: string): void {
+  removeOthers(name: string, kept: readonly string[]): void {
     for (const file of this.heatmaps(name))
-      if (file !== kept) rmSync(join(this.#folders.outputDir, file), { force: true });
+      if (!kept.includes(file)) rmSync(join(this.#folders.outputDir, file), { force: true });
   }
 }

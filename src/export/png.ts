@@ -1,8 +1,14 @@
 import sharp from 'sharp';
 import { writeFileAtomicAsync } from '../io/atomic.js';
 
-/** `{name}_{score}.png`, the score with three decimals: the original's names of heatmaps. */
-export const heatmapFileName = (name: string, score: number): string => `${name}_${score.toFixed(3)}.png`;
+/**
+ * `{name}_{score}.png`, the score with three decimals: the original's names of heatmaps. That of one class of several is
+ * `{name}_{score}_{class}.png`; the class keeps its letters, digits and hyphens.
+ */
+export function heatmapFileName(name: string, score: number, className?: string): string {
+  const ending = className === undefined ? '' : `_${className.replace(/[^\p{L}\p{N}-]+/gu, '_')}`;
+  return `${name}_${score.toFixed(3)}${ending}.png`;
+}
 
 /** Filters chosen by row cost as much time as the higher levels that they replace, and save two fifths of a heatmap. */
 const COMPRESSION = { compressionLevel: 3, adaptiveFiltering: true };

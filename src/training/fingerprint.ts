@@ -27,7 +27,9 @@ async function madeFrom({ backbone, dataset, train }: Config, checkpoint: string
 /** Of attention maps. */
 export async function mapFingerprint(config: Config, checkpoint: string): Promise<string> {
   const { weights, ...rest } = await madeFrom(config, checkpoint);
-  return JSON.stringify({ weights, scales: config.cam.scales, ...rest }, null, 2);
+  // Maps of several classes were once one picture of all of them.
+  const byClass = config.dataset.num_classes > 2 && { classes: 'of the image' };
+  return JSON.stringify({ weights, scales: config.cam.scales, ...rest, ...byClass }, null, 2);
 }
 
 /** Of predictions and their scores. */

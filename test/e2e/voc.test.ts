@@ -1,6 +1,7 @@
 /** VOC through the compiled commands: several classes in an image, images of several sizes, all phases, maps, bad data. */
 import { rmSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { NpyArray } from '../../src/io/npy.js';
 import { readNpyDict } from '../../src/io/npy-dict.js';
 import { type Picture, writeVoc } from '../unit/voc-folders.js';
 import { Workplace } from './workplace.js';
@@ -70,6 +71,31 @@ describe('a VOC run', () => {
     const maps = place.files('work', 'attention_maps').filter((file) => file.endsWith('.png'));
     for (const name of ['2008_000001', '2008_000002'])
       expect(maps.some((file) => file.startsWith(`${name}_`))).toBe(true);
+    // Three of VOC's twenty classes here: they have numbers, not names.
+    const stems = maps.map((file) => file.replace(/_\d\.\d{3}/, ''));
+    expect(stems.sort()).toEqual([
+      '2008_000001.png',
+      '2008_000001_class_1.png',
+      '2008_000001_class_3.png',
+      '2008_000002.png',
+      '2008_000002_class_2.png',
+    ]);
+    const [whole, planes] = ['cam_raw', 'class_cams'].map((key) => dict.get(key) as NpyArray);
+    expect(dict.get('classes')).toMatchObject({ data: Uint8Array.of(1, 3) });
+    expect(planes!.shape).toEqual([2, ...whole!.shape]);
+    const [first, second] = [0, 1].map((i) => (planes!.data as Float32Array).slice(i * whole!.data.length));
+    expect(whole!.data).toEqual(
+      (whole!.data as Float32Array).map((_, i) => Math.max(first![i]!, second![i]!)),
+    );
+  });
+
+  it('finds all maps of an image done, and leaves none of other weights', async () => {
+    const genAttn = (...args: string[]) => place.genAttn('--config', 'tiny.yaml', ...args);
+    expect((await genAttn()).stderr).toContain('Wrote 0 maps');
+    const { bestIteration } = place.json('work', 'summary.json');
+    const other = `work/checkpoints/wetr_iter_${bestIteration === 4 ? 8 : 4}.pth`;
+    expect((await genAttn('--checkpoint', other)).stderr).toContain('Wrote 2 maps');
+    expect(place.files('work', 'attention_maps').filter((file) => file.endsWith('.png'))).toHaveLength(5);
   });
 });
 

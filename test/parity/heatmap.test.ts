@@ -55,6 +55,7 @@ describe('PNG files', () => {
   it('are named by image and score', () => {
     expect(heatmapFileName('LASC_000_00_1', 0.98765)).toBe('LASC_000_00_1_0.988.png');
     expect(heatmapFileName('a', 1)).toBe('a_1.000.png');
+    expect(heatmapFileName('a', 0.5, 'traffic light/1.5')).toBe('a_0.500_traffic_light_1_5.png');
   });
 
   it('are written whole, or refused with the file and the remedy', async () => {
