@@ -110,9 +110,9 @@ describe('launch', () => {
     const start = Date.now();
     const { exit, said } = await run(
       `process.on('SIGINT', () => {
-         console.log('ready');
          // As an Interrupt: the second signal has its default, which ends a process that computes.
          if (process.env.RANK === '0') process.removeAllListeners('SIGINT');
+         console.log('ready');
        });
        setInterval(() => {}, 1000); console.log('ready');`,
       { signals, stdout, hurriedGrace: 300, grace: 60_000 },

@@ -1,8 +1,10 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { afterAll } from 'vitest';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'config-test-'));
+afterAll(() => rmSync(folder, { recursive: true }));
 let count = 0;
 
 /** Writes a YAML file of its own for one test and returns its path. */

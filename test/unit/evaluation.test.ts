@@ -209,6 +209,6 @@ describe('evaluateImages', () => {
   it('stops between images, and refuses an image that is too small for a scale', async () => {
     expect(await evaluateImages(model, loader(), { ...options, stopWhen: () => true })).toBeUndefined();
     const small = evaluateImages(model, loader(), { ...options, scales: [0.2], longSide: 0 });
-    await expect(small).rejects.toThrow(/slice wide but received 64 x 80\..* set test\.scales/);
+    await expect(small).rejects.toThrow(/image wide but received 64 x 80\..* set test\.scales/);
   });
 });
