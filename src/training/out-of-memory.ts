@@ -57,5 +57,8 @@ function nextSetting({ train, dataset }: Config, device: Device): string {
   }
   const crop = Math.floor((dataset.crop_size * 3) / 4 / 32) * 32;
   if (crop >= 64) settings.push(`--crop_size ${crop}`);
+  if (device.startsWith('cuda') && train.cuda_graphs === 'auto')
+    settings.push('--set train.cuda_graphs=off (graphs of small batches keep memory of their own)');
+  if (settings.length === 0) settings.push('a device with more memory, or --set backbone.config=mit_b0');
   return `Next, try ${settings.join(', or ')}. A run that has a last.pth goes on with --resume.`;
 }

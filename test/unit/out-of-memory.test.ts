@@ -38,6 +38,15 @@ describe('OutOfMemory', () => {
     expect(wrap(CUDA, config(1, 4, 320), 'cpu')).toContain('try --crop_size 224.');
   });
 
+  it('suggests to do without graphs on a GPU alone, and another device where all else is at its least', () => {
+    const least = config(1, 1, 64, 'bf16');
+    const graphs = { ...least, train: { ...least.train, cuda_graphs: 'auto' } } as Config;
+    expect(wrap(CUDA, graphs, 'cuda')).toContain('Next, try --set train.cuda_graphs=off (');
+    expect(wrap(CUDA, graphs, 'cpu')).toContain(
+      'Next, try a device with more memory, or --set backbone.config=mit_b0.',
+    );
+  });
+
   it("reads the CPU allocator's own words", () => {
     // A petabyte: no machine gives it, so this is the real error.
     const error = caught(() => Tensor.zeros([2 ** 40, 256])) as TorchError;
