@@ -6,10 +6,10 @@ import { PolyWarmupAdamW } from '../dist/optim/poly-warmup-adamw.js';
 import { buildInfo, getNumThreads, scope, setNumThreads, setupSeed, Tensor } from '../dist/tensor/index.js';
 import { trainStep } from '../dist/training/step.js';
 import { validate } from '../dist/training/validate.js';
+import { randomBatch, STEP } from './lib/step-workload.mjs';
 
 const CROP = 320;
 const BATCH = 4;
-const SCALES = [1, 0.5, 1.5];
 
 /** Arithmetic of one affinity-phase iteration and of one exported map, multiply-adds counted twice. */
 export const AFFINITY_GFLOP = 571;
@@ -37,19 +37,6 @@ export function matmulGflops() {
   });
 }
 
-/** A batch of random, grey images that all have the one class. */
-function randomBatch(count) {
-  const data = scope(() => Tensor.rand([count, CROP, CROP]).mul(256).to({ dtype: 'uint8' }).data());
-  return {
-    names: Array.from({ length: count }, (_, i) => `slice_${i}`),
-    pixels: { kind: 'bytes', data, channels: 1, mirrored: new Uint8Array(count) },
-    height: CROP,
-    width: CROP,
-    labels: new Float32Array(count).fill(1),
-    boxes: Int32Array.from(Array.from({ length: count }, () => [0, CROP, 0, CROP]).flat()),
-  };
-}
-
 const MODEL = { backbone: 'mit_b1', numClasses: 2 };
 
 /** @param {number} [batchSize] images in one step of this process */
@@ -67,22 +54,10 @@ export function training(batchSize = BATCH) {
     ],
     { betas: [0.9, 0.999], warmupIter: 1500, maxIter: 10000, warmupRatio: 1e-6, power: 1 },
   );
-  const batch = randomBatch(batchSize);
-  const options = {
-    scales: SCALES,
-    thresholds: { bkgScore: 0.45, highThre: 0.55, lowThre: 0.35, ignoreIndex: 255 },
-    par: { numIter: 10, dilations: [1, 2, 4, 8, 12, 24] },
-    radius: 8,
-    affinitySource: 'refined_aff_label',
-    camMode: 'eval',
-    segDetach: false,
-    weights: { cls: 1, seg: 0.1, aff: 0.1 },
-    device: 'cpu',
-    stride: 16,
-  };
+  const batch = randomBatch(batchSize, CROP);
   return {
     model,
-    step: (phase, ddp) => trainStep(model, optimizer, batch, phase, { ...options, ddp }),
+    step: (phase, ddp) => trainStep(model, optimizer, batch, phase, { ...STEP, ddp }),
     dispose() {
       optimizer.dispose();
       model.dispose();
@@ -92,7 +67,7 @@ export function training(batchSize = BATCH) {
 
 /** A loader that gives one image and ends. */
 function oneImage() {
-  let batches = [randomBatch(1)];
+  let batches = [randomBatch(1, CROP)];
   const again = batches[0];
   return {
     dataset: { names: again.names, labels: [new Uint8Array([1])], numClasses: 2, hasMasks: false },
@@ -120,12 +95,12 @@ export function inference(folder) {
       run(() =>
         exportAttentionMaps(model, loader, {
           device: 'cpu',
-          scales: SCALES,
+          scales: STEP.scales,
           outputDir: folder,
           camNpyDir: folder,
         }),
       ),
     validateImage: () =>
-      run(() => validate(model, loader, { device: 'cpu', scales: SCALES, cam: false, bkgScore: 0.45 })),
+      run(() => validate(model, loader, { device: 'cpu', scales: STEP.scales, cam: false, bkgScore: 0.45 })),
   };
 }

@@ -10,28 +10,15 @@ import { queueStep } from '../../dist/training/step.js';
 import { stepGraphs } from '../../dist/training/step-graphs.js';
 import { kernelShares } from './kernels.mjs';
 import { median, say } from './measuring.mjs';
+import { randomBatch, STEP } from './step-workload.mjs';
 
 export const DEVICE = 'cuda';
 const GIB = 2 ** 30;
 /** Arithmetic of the affinity phase for an image of 224 x 224, multiply-adds counted twice; larger crops by area. */
 const GFLOP_AT_224 = 66;
-const PAR = { numIter: 10, dilations: [1, 2, 4, 8, 12, 24] };
 /** As many steps as warm caches and capture graphs, and as many as are recorded kernel by kernel. */
 const WARMUP = 6;
 const RECORDED = 3;
-
-const OPTIONS = {
-  scales: [1, 0.5, 1.5],
-  thresholds: { bkgScore: 0.45, highThre: 0.55, lowThre: 0.35, ignoreIndex: 255 },
-  par: PAR,
-  radius: 8,
-  affinitySource: 'refined_aff_label',
-  camMode: 'eval',
-  segDetach: false,
-  weights: { cls: 1, seg: 0.1, aff: 0.1 },
-  device: DEVICE,
-  stride: 16,
-};
 
 /** Waits for all that is queued. */
 const settle = () => scope(() => Tensor.zeros([1], 'float32', DEVICE).item());
@@ -73,18 +60,6 @@ export function limits(runs) {
   });
 }
 
-function randomBatch(count, crop) {
-  const data = scope(() => Tensor.rand([count, crop, crop]).mul(256).to({ dtype: 'uint8' }).data());
-  return {
-    names: Array.from({ length: count }, (_, i) => `slice_${i}`),
-    pixels: { kind: 'bytes', data, channels: 1, mirrored: new Uint8Array(count) },
-    height: crop,
-    width: crop,
-    labels: new Float32Array(count).fill(1),
-    boxes: Int32Array.from({ length: count * 4 }, (_, i) => (i % 2 ? crop : 0)),
-  };
-}
-
 /** Steps as the training loop runs them: the next is queued before the one before is read; warmed up. */
 function withSteps({ phase, crop, batch }, body) {
   setupSeed(1);
@@ -101,7 +76,7 @@ function withSteps({ phase, crop, batch }, body) {
   });
   const input = randomBatch(batch, crop);
   const graphs = stepGraphs(model, optimizer, DEVICE, say);
-  const options = { ...OPTIONS, graphs };
+  const options = { ...STEP, device: DEVICE, graphs };
   /** @returns milliseconds that the host was busy with queueing `count` steps */
   const run = (count) => {
     let queued;
@@ -169,7 +144,7 @@ export const maps = (batch, runs) =>
   scope(() => {
     const model = new WeTr({ backbone: 'mit_b1', numClasses: 2, amp: 'bf16' }).to(DEVICE).eval();
     const images = Tensor.randn([batch, 3, 224, 224]).to({ device: DEVICE });
-    const seconds = timed(() => multiScaleCam(model, images, { scales: OPTIONS.scales }), runs);
+    const seconds = timed(() => multiScaleCam(model, images, { scales: STEP.scales }), runs);
     model.dispose();
     return { batch, crop: 224, seconds, imagesPerSecond: batch / seconds };
   });
@@ -180,9 +155,9 @@ export function par({ copyGbPerSecond }, runs, images = 128, side = 112, channel
     const [image, masks] = [3, channels].map((c) =>
       Tensor.rand([images, c, side, side]).to({ device: DEVICE }),
     );
-    const seconds = timed(() => noGrad(() => pixelAdaptiveRefine(image, masks, PAR)), runs);
-    const neighbours = 8 * PAR.dilations.length;
-    const floats = 3 + neighbours + PAR.numIter * (neighbours + 2 * channels);
+    const seconds = timed(() => noGrad(() => pixelAdaptiveRefine(image, masks, STEP.par)), runs);
+    const neighbours = 8 * STEP.par.dilations.length;
+    const floats = 3 + neighbours + STEP.par.numIter * (neighbours + 2 * channels);
     const gbPerSecond = (images * side ** 2 * floats * 4) / seconds / 1e9;
     return { images, side, channels, seconds, gbPerSecond, shareOfBandwidth: gbPerSecond / copyGbPerSecond };
   });

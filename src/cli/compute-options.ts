@@ -12,6 +12,8 @@ import { makeWritable } from '../training/work-dir.js';
 import { choiceOption, DEVICES, type DeviceName, integerOption } from './options.js';
 
 export interface ComputeArguments {
+  /** Absent: the best that there is. */
+  device?: DeviceName;
   /** Absent: libtorch decides. */
   threads?: number;
   /** Where the trace goes, or true for the work directory. */
@@ -20,6 +22,9 @@ export interface ComputeArguments {
 
 /** The forms of asking for a device, as they were typed. */
 export type DeviceArguments = { device?: DeviceName } & Partial<Record<DeviceName, true>>;
+
+/** As they were typed; computeArguments() reads them. */
+export type ParsedCompute = ComputeArguments & DeviceArguments;
 
 const DEVICE_HELP = {
   cpu: 'compute on the CPU',
@@ -53,16 +58,17 @@ export function addThreadsOption(command: Command): Command {
 }
 
 export function addComputeOptions(command: Command): Command {
-  return addThreadsOption(command).option(
+  return addThreadsOption(addDeviceOptions(command)).option(
     '--profile [file]',
     'record where the time goes, a few iterations of each kind, for ui.perfetto.dev or chrome://tracing ' +
       '(default: {work_dir}/profile-{command}.json)',
   );
 }
 
-export const computeArguments = ({ threads, profile }: ComputeArguments): ComputeArguments => ({
-  threads,
-  profile,
+export const computeArguments = (options: ParsedCompute): ComputeArguments => ({
+  device: deviceArgument(options),
+  threads: options.threads,
+  profile: options.profile,
 });
 
 /**

@@ -3,11 +3,9 @@ import type { ConfigRequest } from '../config/load.js';
 import { createCommand, parseArguments } from './command.js';
 import {
   addComputeOptions,
-  addDeviceOptions,
   type ComputeArguments,
   computeArguments,
-  type DeviceArguments,
-  deviceArgument,
+  type ParsedCompute,
 } from './compute-options.js';
 import * as shared from './options.js';
 import { addTeamOptions, type TeamArguments, teamArguments } from './team.js';
@@ -20,7 +18,6 @@ export interface EvaluateArguments extends TeamArguments, ComputeArguments {
   output_dir?: string;
   /** Predict again what is there already. */
   overwrite: boolean;
-  device?: shared.DeviceName;
   /** One JSON document on standard output instead of the table. */
   json: boolean;
   verbose: boolean;
@@ -65,14 +62,14 @@ export function evaluateCommand(): Command {
     .option('--output_dir <folder>', 'predictions, {name}.png (default: {work_dir}/predictions)')
     .option('--overwrite', 'predict again what is there already, from the same weights and settings')
     .option('--json', 'one JSON document on standard output, nothing else');
-  return addTeamOptions(addComputeOptions(addDeviceOptions(command)));
+  return addTeamOptions(addComputeOptions(command));
 }
 
 interface ParsedOptions
   extends shared.ConfigSelection,
     TeamArguments,
-    DeviceArguments,
-    Partial<Omit<EvaluateArguments, 'config' | keyof TeamArguments | 'device'>> {}
+    ParsedCompute,
+    Partial<Omit<EvaluateArguments, 'config' | keyof TeamArguments | keyof ComputeArguments>> {}
 
 /** @throws {UsageError | CommanderError} for arguments that cannot be right; `runMain` words both. */
 export function readEvaluateArguments(argv: readonly string[]): EvaluateArguments {
@@ -80,14 +77,13 @@ export function readEvaluateArguments(argv: readonly string[]): EvaluateArgument
   const { checkpoint, output_dir } = options;
   const { overwrite = false, json = false, verbose = false } = options;
   const config = shared.configRequest(options, EVALUATE_CONFIG_OPTIONS);
-  const shares = { ...teamArguments(options), ...computeArguments(options) };
   return {
     config,
-    ...shares,
+    ...teamArguments(options),
+    ...computeArguments(options),
     checkpoint,
     output_dir,
     overwrite,
-    device: deviceArgument(options),
     json,
     verbose,
   };

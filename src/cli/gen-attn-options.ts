@@ -4,11 +4,9 @@ import type { ConfigRequest } from '../config/load.js';
 import { createCommand, parseArguments } from './command.js';
 import {
   addComputeOptions,
-  addDeviceOptions,
   type ComputeArguments,
   computeArguments,
-  type DeviceArguments,
-  deviceArgument,
+  type ParsedCompute,
 } from './compute-options.js';
 import * as shared from './options.js';
 import { addTeamOptions, type TeamArguments, teamArguments } from './team.js';
@@ -24,7 +22,6 @@ export interface GenAttnArguments extends TeamArguments, ComputeArguments {
   cam_npy_dir?: string;
   save_attn: boolean;
   attn_npy_dir?: string;
-  device?: shared.DeviceName;
   overwrite: boolean;
   verbose: boolean;
 }
@@ -64,14 +61,14 @@ export function genAttnCommand(): Command {
     .option('--save_attn', 'save raw attention maps too')
     .option('--attn_npy_dir <folder>', 'where --save_attn puts them (default: {work_dir}/attn_npy)')
     .option('--overwrite', 'replace maps that are there already');
-  return addTeamOptions(addComputeOptions(addDeviceOptions(command)));
+  return addTeamOptions(addComputeOptions(command));
 }
 
 interface ParsedOptions
   extends shared.ConfigSelection,
     TeamArguments,
-    DeviceArguments,
-    Partial<Omit<GenAttnArguments, 'config' | keyof TeamArguments | 'device'>> {}
+    ParsedCompute,
+    Partial<Omit<GenAttnArguments, 'config' | keyof TeamArguments | keyof ComputeArguments>> {}
 
 /** @throws {UsageError | CommanderError} for arguments that cannot be right; `runMain` words both. */
 export function readGenAttnArguments(argv: readonly string[]): GenAttnArguments {
@@ -92,7 +89,6 @@ export function readGenAttnArguments(argv: readonly string[]): GenAttnArguments 
     cam_npy_dir,
     save_attn,
     attn_npy_dir,
-    device: deviceArgument(options),
     overwrite,
     verbose,
   };

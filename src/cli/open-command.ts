@@ -5,7 +5,6 @@ import { getDevice } from '../training/device.js';
 import { type Logger, setupLogger } from '../training/logging.js';
 import { beginProfile, type ComputeArguments } from './compute-options.js';
 import { loadCommandConfig } from './load-config.js';
-import type { DeviceName } from './options.js';
 import { enterTeam, type TeamArguments } from './team.js';
 
 /** What a command that computes without training begins with. */
@@ -27,7 +26,6 @@ export async function openCommand(
   args: TeamArguments &
     ComputeArguments & {
       config: Parameters<typeof loadCommandConfig>[0];
-      device?: DeviceName;
       verbose: boolean;
     },
 ): Promise<OpenedCommand | number> {

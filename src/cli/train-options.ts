@@ -3,11 +3,9 @@ import type { ConfigRequest } from '../config/load.js';
 import { createCommand, parseArguments } from './command.js';
 import {
   addComputeOptions,
-  addDeviceOptions,
   type ComputeArguments,
   computeArguments,
-  type DeviceArguments,
-  deviceArgument,
+  type ParsedCompute,
 } from './compute-options.js';
 import * as shared from './options.js';
 import { addTeamOptions, type TeamArguments, teamArguments } from './team.js';
@@ -16,8 +14,6 @@ import { addTeamOptions, type TeamArguments, teamArguments } from './team.js';
 export interface TrainArguments extends TeamArguments, ComputeArguments {
   /** For `loadConfig`. */
   config: ConfigRequest;
-  /** Absent: the best device that there is. */
-  device?: shared.DeviceName;
   /** A checkpoint, or true for `last.pth` of the work directory. */
   resume?: string | true;
   verbose: boolean;
@@ -75,14 +71,13 @@ export function trainCommand(): Command {
     'Train on image-level labels, validate, and export attention maps from the best checkpoint.',
     EXAMPLES,
   );
-  addDeviceOptions(shared.addConfigOptions(command, TRAIN_CONFIG_OPTIONS)).option(
-    '--resume [checkpoint]',
-    'go on from a checkpoint (default: last.pth of the work directory)',
-  );
+  shared
+    .addConfigOptions(command, TRAIN_CONFIG_OPTIONS)
+    .option('--resume [checkpoint]', 'go on from a checkpoint (default: last.pth of the work directory)');
   return addTeamOptions(addComputeOptions(command));
 }
 
-interface ParsedOptions extends shared.ConfigSelection, TeamArguments, ComputeArguments, DeviceArguments {
+interface ParsedOptions extends shared.ConfigSelection, TeamArguments, ParsedCompute {
   resume?: string | true;
   verbose?: true;
 }
@@ -92,6 +87,5 @@ export function readTrainArguments(argv: readonly string[]): TrainArguments {
   const options = parseArguments<ParsedOptions>(trainCommand(), argv);
   const { resume, verbose = false } = options;
   const config = shared.configRequest(options, TRAIN_CONFIG_OPTIONS);
-  const device = deviceArgument(options);
-  return { config, device, ...teamArguments(options), ...computeArguments(options), resume, verbose };
+  return { config, ...teamArguments(options), ...computeArguments(options), resume, verbose };
 }
