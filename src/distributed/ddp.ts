@@ -75,13 +75,6 @@ export class Ddp implements SharedBatch {
     return new Tensor(native.sumNow(this.#statistics.handle, Tensor.handle(tensor)));
   }
 
-  /** Means over the processes, for logs and for decisions that all must make alike. Waits as sum() does. */
-  mean(values: readonly number[]): number[] {
-    using own = Tensor.from(Float64Array.from(values));
-    using total = this.sum(own);
-    return Array.from(total.data() as Float64Array, (value) => value / this.processes);
-  }
-
   /**
    * Whether what has been read of steps is what the processes exchanged. NCCL's calls only queue work for the GPU: one that a
    * lost process leaves hanging is given up later, and the numbers that came of it mean nothing.

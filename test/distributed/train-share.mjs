@@ -144,7 +144,8 @@ export async function trainShare(folder) {
       optimizer.zeroGrad();
       if (ddp) ddp.backward(loss, wanted);
       else loss.backward();
-      const [mean] = ddp ? ddp.mean([loss.item()]) : [loss.item()];
+      const own = loss.detach().to({ dtype: 'float64' });
+      const mean = ddp ? ddp.sum(own).item() / ddp.processes : own.item();
       const counts = seg ? [seg.foreground, seg.background, aff.posCount, aff.negCount] : [];
       steps.push({ phase, loss: mean, counts });
     });
