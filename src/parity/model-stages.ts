@@ -272,14 +272,23 @@ export class ModelStages {
       });
     }
     for (const [name, parameter] of model.parameters()) {
-      const after = parameter.detach();
-      this.#compare.number(`optimizer.param_l2.${name}`, after.norm().item(), facts.param_l2[name]!);
-      const change = after.sub(before.get(name)!);
-      const theirs = facts.param_delta_l2[name]!;
-      const key = `optimizer.param_delta_l2.${name}`;
-      const noisy = noise.range(name, change.toFloat32());
-      if (noisy) this.#compare.range(key, noisy.range, theirs, TOLERANCE.parameterChange, noisy.note);
-      else this.#compare.number(key, change.norm().item(), theirs, TOLERANCE.parameterChange);
+      const [start, after] = [before.get(name)!, parameter.detach()];
+      const change = after.sub(start);
+      const norm = (
+        key: string,
+        of: Tensor,
+        theirs: number,
+        from: (i: number) => number,
+        tolerance: number,
+      ) => {
+        const noisy = noise.range(name, of.toFloat32(), from);
+        if (noisy) this.#compare.range(key, noisy.range, theirs, tolerance, noisy.note);
+        else this.#compare.number(key, of.norm().item(), theirs, tolerance);
+      };
+      const initial = start.toFloat32();
+      norm(`optimizer.param_l2.${name}`, after, facts.param_l2[name]!, (i) => initial[i]!, TOLERANCE.float);
+      const theirChange = facts.param_delta_l2[name]!;
+      norm(`optimizer.param_delta_l2.${name}`, change, theirChange, () => 0, TOLERANCE.parameterChange);
     }
     optimizer.dispose();
     model.dispose();

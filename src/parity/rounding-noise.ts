@@ -28,17 +28,26 @@ export class NoiseTracker {
   }
 
   /**
-   * Norms that a parameter's change may have: its determined part, with the rest anywhere between still and
-   * full steps. Undefined when all of it is determined.
+   * The norms that a parameter may have, or with `start` 0 its change: elements without a gradient lie anywhere within
+   * full steps of where they started. Undefined when all of it is determined.
    */
-  range(name: string, change: Float32Array): { range: [number, number]; note: string } | undefined {
+  range(
+    name: string,
+    values: Float32Array,
+    start: (i: number) => number,
+  ): { range: [number, number]; note: string } | undefined {
     const quiet = this.#quiet.get(name);
     const count = quiet?.filter(Boolean).length ?? 0;
     if (!quiet || count === 0) return undefined;
-    const determined = change.reduce((sum, d, i) => sum + (quiet[i] ? 0 : d * d), 0);
-    const range: [number, number] = [Math.sqrt(determined), Math.sqrt(determined + count * this.#reach ** 2)];
+    let [least, most] = [0, 0];
+    for (const [i, value] of values.entries()) {
+      const size = Math.abs(quiet[i] ? start(i) : value);
+      const reach = quiet[i] ? this.#reach : 0;
+      least += Math.max(0, size - reach) ** 2;
+      most += (size + reach) ** 2;
+    }
     return {
-      range,
+      range: [Math.sqrt(least), Math.sqrt(most)],
       note: `${count} of ${quiet.length} elements have no gradient but rounding; a range is compared`,
     };
   }
