@@ -18,10 +18,18 @@ const QUICK = {
   'dataset.slice_split': '[0, 12]',
 };
 
-/** Runs one of the product's commands; resolves with its exit code. */
-function run(script, args) {
+/** Not by `prepare.js phantom`, which ends with the command that trains: that comes next here. */
+async function drawSlices() {
+  if (existsSync(join(root, data, 'imageSlice'))) return;
+  const { generatePhantom } = await import('../dist/datasets/phantom.js');
+  const { slices } = generatePhantom({ outDir: join(root, data), seed: 1 });
+  console.log(`Drew ${slices.length} phantom slices into ${data}; training on them.`);
+}
+
+/** Runs the training command; resolves with its exit code. */
+function train(args) {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [join(root, 'dist', script), ...args], {
+    const child = spawn(process.execPath, [join(root, 'dist/train.js'), ...args], {
       cwd: root,
       stdio: 'inherit',
     });
@@ -36,16 +44,15 @@ function run(script, args) {
   });
 }
 
-const args = process.argv.slice(2);
-const quick = args.includes('--quick');
-const rest = args.filter((argument) => argument !== '--quick');
-
-if (!existsSync(join(root, data, 'imageSlice'))) {
-  const code = await run('prepare.js', ['phantom', '--out', data, '--seed', '1']);
-  if (code !== 0) process.exit(code);
-}
-const settings = quick ? Object.entries(QUICK).flatMap(([key, value]) => ['--set', `${key}=${value}`]) : [];
-const workDir = quick ? ['--work_dir', 'work_dir_demo_quick'] : [];
-const code = await run('train.js', ['--dataset', 'demo', ...workDir, ...settings, ...rest]);
-if (quick) console.log('\n--quick: every part ran; the scores of so few steps mean nothing.');
-process.exit(code);
+const { runMain } = await import('../dist/cli/run-main.js');
+await runMain(async () => {
+  const args = process.argv.slice(2);
+  const quick = args.includes('--quick');
+  const rest = args.filter((argument) => argument !== '--quick');
+  await drawSlices();
+  const settings = quick ? Object.entries(QUICK).flatMap(([key, value]) => ['--set', `${key}=${value}`]) : [];
+  const workDir = quick ? ['--work_dir', 'work_dir_demo_quick'] : [];
+  const code = await train(['--dataset', 'demo', ...workDir, ...settings, ...rest]);
+  if (quick && code === 0) console.log('\n--quick: every part ran; the scores of so few steps mean nothing.');
+  return code;
+});
