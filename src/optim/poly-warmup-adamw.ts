@@ -1,5 +1,5 @@
 import { native } from '../native/index.js';
-import { type Device, keep, type RawTensor, Tensor } from '../tensor/index.js';
+import { type Device, keep, type RawTensor, scope, Tensor } from '../tensor/index.js';
 
 export interface ParameterGroup {
   parameters: readonly Tensor[];
@@ -14,6 +14,8 @@ export interface PolyWarmupOptions {
   warmupRatio: number;
   power: number;
   eps?: number;
+  /** From the first step that is not finite on nothing is updated any more. Default: such steps alone are left out. */
+  stopAtNonFinite?: boolean;
 }
 
 /**
@@ -47,6 +49,8 @@ const rateOn = (device: Device | undefined): Tensor | undefined =>
 /** AdamW under the poly schedule with warm-up. Parameters without a gradient step as if it were zero. */
 export class PolyWarmupAdamW {
   readonly #groups: GroupState[];
+  /** [1], float32: 1 once a step was not finite, under `stopAtNonFinite`. On the device, as a host hears of it later. */
+  readonly #stopped: Tensor | undefined;
   #step = 0;
 
   constructor(
@@ -65,6 +69,8 @@ export class PolyWarmupAdamW {
         rate: rateOn(parameters[0]?.device),
       };
     });
+    const device = groups.flatMap(({ parameters }) => parameters)[0]?.device;
+    if (options.stopAtNonFinite) this.#stopped = keep(Tensor.zeros([1], 'float32', device));
   }
 
   /** Steps taken. */
@@ -132,12 +138,15 @@ export class PolyWarmupAdamW {
   }
 
   /**
-   * float32 [1]: 1 where `loss` or a gradient holds a NaN or an infinity, else 0. It stays on the device: give it to
-   * step(), and read it later.
+   * float32 [1]: 1 where `loss` or a gradient holds a NaN or an infinity, else 0; under `stopAtNonFinite` 1 from then on. It
+   * stays on the device: give it to step(), and read it later.
    */
   findNonFinite(loss: Tensor): Tensor {
     const parameters = this.#groups.flatMap(({ group }) => group.parameters.map(Tensor.handle));
-    return new Tensor(native.findNonFinite(parameters, Tensor.handle(loss)));
+    return scope(() => {
+      const found = new Tensor(native.findNonFinite(parameters, Tensor.handle(loss)));
+      return this.#stopped ? this.#stopped.copy_(found.maximum(this.#stopped)).clone() : found;
+    });
   }
 
   /** Drops every gradient. */
@@ -145,12 +154,13 @@ export class PolyWarmupAdamW {
     for (const { group } of this.#groups) native.clearGrads(group.parameters.map(Tensor.handle));
   }
 
-  /** All that update() changes but the parameters, of one kind each. */
-  tensors(): Record<'firstMoments' | 'secondMoments' | 'steps', Tensor[]> {
+  /** All that findNonFinite() and update() change but the parameters, of one kind each. */
+  tensors(): Record<'firstMoments' | 'secondMoments' | 'steps' | 'stopped', Tensor[]> {
     return {
       firstMoments: this.#groups.flatMap((g) => g.firstMoments),
       secondMoments: this.#groups.flatMap((g) => g.secondMoments),
       steps: this.#groups.flatMap((g) => g.steps),
+      stopped: this.#stopped ? [this.#stopped] : [],
     };
   }
 
@@ -187,11 +197,11 @@ export class PolyWarmupAdamW {
       copy(g.steps, state.groups[i]!.steps);
     });
     this.#step = state.step;
+    this.#stopped?.fill_(0);
   }
 
   dispose(): void {
-    for (const g of this.#groups)
-      for (const t of [...g.firstMoments, ...g.secondMoments, ...g.steps, ...(g.rate ? [g.rate] : [])])
-        t.dispose();
+    for (const tensor of Object.values(this.tensors()).flat()) tensor.dispose();
+    for (const { rate } of this.#groups) rate?.dispose();
   }
 }

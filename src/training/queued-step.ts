@@ -23,7 +23,7 @@ export interface StepResult {
   pictures?: Picture[];
   /** Somebody wants one of the processes that train together to stop. */
   stopAsked?: boolean;
-  /** What was NaN or infinite; nothing was updated then. */
+  /** What was NaN or infinite; nothing was updated then. `gradient` also after such a step that training stops at. */
   nonFinite?: 'loss' | 'gradient' | undefined;
 }
 

@@ -43,6 +43,7 @@ export function buildOptimizer(model: WeTr, config: Config): PolyWarmupAdamW {
       maxIter: train.max_iters,
       warmupRatio: scheduler.warmup_ratio,
       power: scheduler.power,
+      stopAtNonFinite: train.non_finite === 'stop',
     },
   );
 }

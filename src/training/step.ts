@@ -65,7 +65,8 @@ export function trainStep(...step: Parameters<typeof queueStep>): StepResult {
 /**
  * One training step: forward, losses of the phase, backward, update. Leaves no tensor behind, and reads none: on a GPU the
  * work is queued, and its results come with take().
- * A loss or a gradient that is not finite leaves the model as it was: the device decides so.
+ * A loss or a gradient that is not finite leaves the model as it was: the device decides so. Where training is to stop at it
+ * (`stopAtNonFinite` of the optimizer), so do the steps after it, which may be queued before the host knows.
  * In the classification phase the decoder does not run; its weights still decay, as in the original.
  * @param batch several of equal size make one step together: gradients and losses are those of all their images, in the
  *   memory of one of them. Only the head's BatchNorm normalises over each by itself.

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Batch } from '../../src/loading/batch.js';
 import { batchImages } from '../../src/loading/batch-images.js';
 import { WeTr } from '../../src/models/wetr.js';
-import { PolyWarmupAdamW } from '../../src/optim/poly-warmup-adamw.js';
+import { PolyWarmupAdamW, type PolyWarmupOptions } from '../../src/optim/poly-warmup-adamw.js';
 import { hostReads, noGrad, scope, setupSeed } from '../../src/tensor/index.js';
 import { positiveWeights } from '../../src/training/class-weights.js';
 import { queueStep, type StepOptions, trainStep } from '../../src/training/step.js';
@@ -23,13 +23,25 @@ const BATCH: Batch = {
   boxes: Int32Array.of(0, 64, 0, 64, 0, 64, 0, 64),
 };
 
-function withModel(body: (model: WeTr, optimizer: PolyWarmupAdamW) => void) {
+/** As BATCH, but for one pixel that is NaN. */
+const BAD: Batch = {
+  ...BATCH,
+  pixels: {
+    kind: 'floats',
+    data: (BATCH.pixels.data as Float32Array).map((value, i) => (i === 7 ? Number.NaN : value)),
+  },
+};
+
+function withModel(
+  body: (model: WeTr, optimizer: PolyWarmupAdamW) => void,
+  options: Partial<PolyWarmupOptions> = {},
+) {
   setupSeed(1);
   const model = new WeTr({ backbone: 'mit_b0', numClasses: 2, dropPath: 0, headDropout: 0 }).train();
   const { backbone, classifier, decoder } = model.parameterGroups();
   const optimizer = new PolyWarmupAdamW(
     [{ parameters: [...backbone, ...classifier, ...decoder], lr: 1e-3, weightDecay: 0.01 }],
-    { betas: [0.9, 0.999], warmupIter: 0, maxIter: 8, warmupRatio: 1, power: 1 },
+    { betas: [0.9, 0.999], warmupIter: 0, maxIter: 8, warmupRatio: 1, power: 1, ...options },
   );
   try {
     body(model, optimizer);
@@ -81,9 +93,7 @@ describe('a step', () => {
 
   it('that was left out is no step of the schedule, even when the next was queued before that was known', () => {
     withModel((model, optimizer) => {
-      const data = (BATCH.pixels.data as Float32Array).map((value, i) => (i === 7 ? Number.NaN : value));
-      const bad: Batch = { ...BATCH, pixels: { kind: 'floats', data } };
-      const steps = [BATCH, bad, BATCH].map((batch) => queueStep(model, optimizer, batch, 'cls', OPTIONS));
+      const steps = [BATCH, BAD, BATCH].map((batch) => queueStep(model, optimizer, batch, 'cls', OPTIONS));
       const results = steps.map((step) => step.take());
       expect(results.map(({ nonFinite }) => nonFinite)).toEqual([undefined, 'loss', undefined]);
       expect(results[1]!.loss).toBeNaN();
@@ -92,6 +102,30 @@ describe('a step', () => {
       const { groups } = optimizer.state();
       expect(new Float32Array(Uint8Array.from(groups[0]!.steps[0]!.data).buffer)).toEqual(Float32Array.of(2));
     });
+  });
+
+  // The host hears of a step when the next one is queued already.
+  it('after one that training stops at changes nothing any more, until a saved state is loaded', () => {
+    const left = (batches: readonly Batch[]) => {
+      let weights: ReturnType<typeof bytes> = [];
+      withModel(
+        (model, optimizer) => {
+          const steps = batches.map((batch) => queueStep(model, optimizer, batch, 'cam', OPTIONS));
+          const results = steps.map((step) => step.take());
+          expect(results.map(({ nonFinite }) => nonFinite)).toEqual(
+            [undefined, 'loss', 'gradient', 'gradient'].slice(0, batches.length),
+          );
+          expect(optimizer.stepCount).toBe(1);
+          weights = bytes(model);
+          optimizer.loadState(optimizer.state());
+          expect(trainStep(model, optimizer, BATCH, 'cam', OPTIONS).nonFinite).toBeUndefined();
+          expect(bytes(model)).not.toEqual(weights);
+        },
+        { stopAtNonFinite: true },
+      );
+      return weights;
+    };
+    expect(left([BATCH, BAD, BATCH, BATCH])).toEqual(left([BATCH]));
   });
 
   it('weighs positive labels as it is told', () => {

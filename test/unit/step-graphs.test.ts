@@ -40,6 +40,12 @@ const batch = (seed: number): Batch => ({
   boxes: Int32Array.of(0, SIDE, 0, SIDE, 0, SIDE, 5, SIDE),
 });
 
+/** Without a finite pixel. */
+const spoilt = (one: Batch): Batch => ({
+  ...one,
+  pixels: { kind: 'floats', data: new Float32Array(one.pixels.data.length).fill(Number.NaN) },
+});
+
 type Work = () => Tensor;
 
 /** As a CUDA graph seems from outside: recording does nothing, replaying does all. */
@@ -84,12 +90,16 @@ interface Run {
   live: number;
 }
 
-/** Steps of every phase; `create` makes recordings, of which there are none without it. */
+/**
+ * Steps of every phase; `create` makes recordings, of which there are none without it.
+ * @param bad the step of each phase that is not finite, at which training stops
+ */
 function run(
   create?: (state: () => readonly Tensor[]) => Recording,
   logEvery = 5,
   steps = 7,
   pays = () => true,
+  bad?: number,
 ): Run {
   setupSeed(3);
   const model = new WeTr({ backbone: 'mit_b0', numClasses: 2, dropPath: 0.3, headDropout: 0.3 }).train();
@@ -99,7 +109,7 @@ function run(
       { parameters: backbone, lr: 1e-4, weightDecay: 0.01 },
       { parameters: [...classifier, ...decoder], lr: 1e-3, weightDecay: 0.01 },
     ],
-    { betas: [0.9, 0.999], warmupIter: 4, maxIter: 100, warmupRatio: 1e-3, power: 1 },
+    { betas: [0.9, 0.999], warmupIter: 4, maxIter: 100, warmupRatio: 1e-3, power: 1, stopAtNonFinite: true },
   );
   const state = () => ({ all: [...model.state().values()], ...optimizer.tensors() });
   const warnings: string[] = [];
@@ -113,7 +123,14 @@ function run(
     });
   const results = PHASES.flatMap((phase) =>
     Array.from({ length: steps }, (_, i) =>
-      queueStep(model, optimizer, batch(i), phase, { ...OPTIONS, graphs }, (i + 1) % logEvery === 0).take(),
+      queueStep(
+        model,
+        optimizer,
+        i === bad ? spoilt(batch(i)) : batch(i),
+        phase,
+        { ...OPTIONS, graphs },
+        (i + 1) % logEvery === 0,
+      ).take(),
     ),
   );
   const weights = [...model.stateDict()].map(
@@ -141,6 +158,23 @@ describe('training steps through recordings', () => {
     expect(recorded.count).toBe(PHASES.length);
     same(recorded);
     expect(recorded.live).toBe(plain.live);
+  });
+
+  // Each phase: three steps as they are, one recorded and checked, one logged, two replayed.
+  it.each([
+    ['recorded', 3],
+    ['replayed', 5],
+  ])('stop at one that is not finite, be it %s, as they do without', (_when, bad) => {
+    const [own, recorded] = [undefined, (state: () => readonly Tensor[]) => new Again(state)].map((create) =>
+      run(create, 5, 7, undefined, bad),
+    ) as [Run, Run];
+    expect(own.results.map(({ nonFinite }) => nonFinite !== undefined)).toEqual(
+      own.results.map((_, i) => i >= bad),
+    );
+    expect(recorded.warnings).toEqual([]);
+    expect(recorded.count).toBe(PHASES.length);
+    expect(recorded.results).toEqual(own.results);
+    expect(recorded.weights).toEqual(own.weights);
   });
 
   it('that cannot be recorded are the same, and say why once', () => {
