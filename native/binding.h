@@ -17,15 +17,13 @@ class Exports {
   // A first parameter of type Napi::Env takes no JavaScript argument.
   template <class R, class... A>
   void def(const char* op, std::vector<const char*> names, R (*fn)(A...)) {
-    auto* binding = new Binding<R, A...>{op, std::move(names), fn};  // lives as long as the process
-    target_.Set(op, Napi::Function::New(env_, &Binding<R, A...>::call, op, binding));
+    add<Binding<R, A...>>(op, &Binding<R, A...>::call, new Binding<R, A...>{op, std::move(names), fn});
   }
 
   // The same, run on the addon's own compute thread; JavaScript receives a promise.
   template <class R, class... A>
   void defAsync(const char* op, std::vector<const char*> names, R (*fn)(A...)) {
-    auto* binding = new Binding<R, A...>{op, std::move(names), fn};
-    target_.Set(op, Napi::Function::New(env_, &Binding<R, A...>::callAsync, op, binding));
+    add<Binding<R, A...>>(op, &Binding<R, A...>::callAsync, new Binding<R, A...>{op, std::move(names), fn});
   }
 
  private:
@@ -36,6 +34,7 @@ class Exports {
     R (*fn)(A...);
 
     static constexpr bool takesEnv = std::is_same_v<std::tuple_element_t<0, std::tuple<A..., void>>, Napi::Env>;
+    static constexpr size_t count = sizeof...(A) - (takesEnv ? 1 : 0);
 
     template <class T, size_t I>
     T convert(const Napi::CallbackInfo& info) const {
@@ -76,6 +75,16 @@ class Exports {
       });
     }
   };
+
+  // `length` says how many arguments there are, as of any function: by it JavaScript knows an addon of another version.
+  // The binding lives as long as the process.
+  template <class B>
+  void add(const char* op, Napi::Value (*call)(const Napi::CallbackInfo&), B* binding) {
+    auto function = Napi::Function::New(env_, call, op, binding);
+    const auto count = Napi::Number::New(env_, static_cast<double>(B::count));
+    function.DefineProperty(Napi::PropertyDescriptor::Value("length", count, napi_configurable));
+    target_.Set(op, function);
+  }
 
   Napi::Env env_;
   Napi::Object target_;

@@ -5,6 +5,7 @@ import { addonFault } from './lib/build-addon.mjs';
 import { typescriptFault } from './lib/build-typescript.mjs';
 import { nodeDepsFault, npmCommand } from './lib/node-deps.mjs';
 import { describeCuda, deviceFault, probeAddon } from './lib/probe-addon.mjs';
+import { rebuildCommand } from './lib/rebuild.mjs';
 import { capture, isMain } from './lib/run.mjs';
 import { BUILD_TOOLS, checkTools, installCommand, nodeFault, PYTHON_TOOLS } from './lib/tools.mjs';
 import { describeCandidates, explainSearch, packageRoot, searchLibtorch } from './libtorch.mjs';
@@ -56,8 +57,9 @@ function addonChecks(root, search) {
   const value = probe
     ? `${probe.file}, libtorch ${probe.info.torchVersion} (${probe.info.cpuCapability})`
     : '';
-  const wrong = fault ? `does not load: ${fault}` : stale && `must be built again: ${stale}`;
-  return { probe, check: judge('addon', value, wrong, 'npm run setup') };
+  const differs = probe?.differences[0] && `is of another version than dist/: ${probe.differences[0]}`;
+  const wrong = fault ? `does not load: ${fault}` : stale ? `must be built again: ${stale}` : differs;
+  return { probe, check: judge('addon', value, wrong, rebuildCommand(root)) };
 }
 
 // Which names training looks for is known to the compiled sources alone; without them the check has no answer.

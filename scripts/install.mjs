@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { addonLoadFault, buildAddon } from './lib/build-addon.mjs';
 import { ensureLibtorch } from './lib/install-libtorch.mjs';
 import { acquireLock } from './lib/lock.mjs';
+import { rebuildCommand } from './lib/rebuild.mjs';
 import { step } from './lib/report.mjs';
 import { runMain, SetupError } from './lib/run.mjs';
 import { nodeFault } from './lib/tools.mjs';
@@ -34,9 +35,8 @@ async function main() {
     if (!isCheckout) removeIntermediates(root);
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
-    const again = isCheckout ? 'npm run setup' : 'npm rebuild medical-afa --foreground-scripts';
     throw new SetupError(
-      `medical-afa could not build its native addon.\n${error.message}\nAfter mending it:  ${again}`,
+      `medical-afa could not build its native addon.\n${error.message}\nAfter mending it:  ${rebuildCommand(root)}`,
       error.exitCode,
     );
   } finally {

@@ -59,18 +59,23 @@ export function addonFault(root, libtorch) {
   return 'its sources or settings have changed';
 }
 
-/** @param {string} root @returns {string | undefined} why it does not load in a process of its own */
+/**
+ * Why the addon does not load in a process of its own. In a checkout dist/ may be compiled after it; in a package it came
+ * along, and refuses an addon of another version.
+ * @param {string} root @returns {string | undefined}
+ */
 export function addonLoadFault(root) {
   const loader = createRequire(join(root, 'package.json')).resolve('node-gyp-build');
-  const code = 'require(process.argv[1])(process.argv[2])';
+  const code = existsSync(join(root, 'src'))
+    ? 'require(process.argv[1])(process.argv[2])'
+    : 'import(require("node:url").pathToFileURL(process.argv[2] + "/dist/native/index.js").href)';
   const { status, signal, stderr } = spawnSync(process.execPath, ['-e', code, loader, root], {
     encoding: 'utf8',
   });
   if (status === 0) return undefined;
   if (signal) return `loading it ended with ${signal}`;
-  return (
-    stderr.match(/^Error: (.*)$/m)?.[1] ?? (lastLines(stderr, 3) || `loading it ended with code ${status}`)
-  );
+  const reason = stderr.match(/^(?:Reason|Error): (?!The native addon could not)(.*)$/m)?.[1];
+  return reason ?? (lastLines(stderr, 3) || `loading it ended with code ${status}`);
 }
 
 /** A build folder of another place or generator cannot be configured again. @param {string} root @returns {string | undefined} its generator */

@@ -2,20 +2,28 @@
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { cudaFault } from './cuda-fault.mjs';
 
 /**
  * @typedef {import('./cuda-fault.mjs').BuildInfo & { mpsLibrary?: boolean, cpuCapability?: string }} AddonInfo
  * @typedef {import('./cuda-fault.mjs').CudaStatus} CudaStatus
- * @typedef {{ file: string, info: AddonInfo, cuda: CudaStatus | null, devices: Record<string, boolean> }} Probe
+ * @typedef {object} Probe
+ * @property {string} file
+ * @property {AddonInfo} info
+ * @property {CudaStatus | null} cuda
+ * @property {Record<string, boolean>} devices
+ * @property {string[]} differences  from what dist/ declares: none where both are of one version, or nothing is compiled yet
  */
 
 const PROGRAM = `
-const loader = require(process.argv[1]);
-const addon = loader(process.argv[2]);
+const [loaderFile, root, declarations] = process.argv.slice(1);
+const loader = require(loaderFile);
+const addon = loader(root);
 const devices = Object.fromEntries(['cpu', 'cuda', 'mps'].map((name) => [name, addon.deviceAvailable(name)]));
 const facts = { info: addon.buildInfo(), cuda: addon.cudaStatus?.() ?? null, devices }; // an old addon lacks some
-console.log(JSON.stringify({ file: loader.resolve(process.argv[2]), ...facts }));
+const compare = import(declarations).then(({ differences }) => differences(addon), () => []);
+compare.then((differences) => console.log(JSON.stringify({ file: loader.resolve(root), ...facts, differences })));
 `;
 
 /** @param {string} root @returns {{ probe?: Probe, fault?: string }} */
@@ -26,9 +34,9 @@ export function probeAddon(root) {
   } catch {
     return { fault: 'node_modules is missing' };
   }
-  const { status, signal, stdout, stderr } = spawnSync(process.execPath, ['-e', PROGRAM, loader, root], {
-    encoding: 'utf8',
-  });
+  const declarations = pathToFileURL(join(root, 'dist/native/bindings.js')).href;
+  const args = ['-e', PROGRAM, loader, root, declarations];
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
   if (status === 0) return { probe: JSON.parse(stdout.trim().split('\n').pop() ?? '') };
   if (signal) return { fault: `loading it ended with ${signal}` };
   const message = stderr.match(/^\w*Error: (.*)$/m)?.[1] ?? stderr.trim().split('\n').pop();
