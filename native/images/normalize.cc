@@ -36,12 +36,16 @@ at::Tensor normalizeBytes(const ByteBatch& batch, const float* table, at::Device
 #endif
   auto out = hostTensor({batch.count, 3, batch.height, batch.width}, at::kFloat, device);
   auto* values = out.mutable_data_ptr<float>();
-  const int64_t grain = std::max<int64_t>(1, kValuesEach / std::max<int64_t>(1, 3 * batch.width));
-  at::parallel_for(0, batch.count * batch.height, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t image = i / batch.height, y = i % batch.height;
-      normalizeLine(batch.data + i * batch.width * batch.channels, batch, batch.mirrored[image] != 0, table,
-                    values + (image * 3 * batch.height + y) * batch.width);
+  // Threads share images, not lines: a single one takes less time than threads need to start, and Predictor, which computes on
+  // a thread of its own, is not to have a second team of them.
+  const int64_t plane = batch.height * batch.width;
+  const int64_t grain = std::max<int64_t>(1, kValuesEach / (3 * plane));
+  at::parallel_for(0, batch.count, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t image = begin; image < end; ++image) {
+      for (int64_t y = 0; y < batch.height; ++y) {
+        const auto* line = batch.data + (image * batch.height + y) * batch.width * batch.channels;
+        normalizeLine(line, batch, batch.mirrored[image] != 0, table, values + image * 3 * plane + y * batch.width);
+      }
     }
   });
   return upload(out, device);

@@ -1,5 +1,7 @@
 import type { PixelImage } from '../datasets/sample.js';
-import { normalizeImage } from '../loading/normalize.js';
+import { batchImages } from '../loading/batch-images.js';
+import { packPixels } from '../loading/batch-pixels.js';
+import { whole } from '../loading/transforms.js';
 import type { WeTr } from '../models/wetr.js';
 import { native, type TensorHandle } from '../native/index.js';
 import { type Device, Tensor } from '../tensor/index.js';
@@ -33,16 +35,12 @@ function take(handle: TensorHandle): { values: Float32Array<ArrayBuffer>; shape:
 
 /** Queues the network's passes over one image; the job holds the image itself, so nothing is left behind here. */
 function queue(model: WeTr, image: PixelImage, scales: readonly number[], device: Device) {
-  const onHost = Tensor.from(normalizeImage(image), [1, 3, image.height, image.width]);
+  const { height, width } = image;
+  const input = batchImages({ pixels: packPixels([whole(image)], height, width), height, width }, device);
   try {
-    const input = device === 'cpu' ? onHost : onHost.to({ device });
-    try {
-      return native.predictAsync(model.handle, Tensor.handle(input), scales, 0);
-    } finally {
-      input.dispose();
-    }
+    return native.predictAsync(model.handle, Tensor.handle(input), scales, 0);
   } finally {
-    onHost.dispose();
+    input.dispose();
   }
 }
 

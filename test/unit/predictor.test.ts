@@ -3,12 +3,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { UsageError } from '../../src/config/errors.js';
 import { overlayCam } from '../../src/export/heatmap.js';
 import { writeNpy } from '../../src/io/npy.js';
 import { readSafetensors, writeSafetensors } from '../../src/io/safetensors.js';
+import { batchImages } from '../../src/loading/batch-images.js';
+import { packPixels } from '../../src/loading/batch-pixels.js';
+import { normalizeImage } from '../../src/loading/normalize.js';
+import { whole } from '../../src/loading/transforms.js';
 import { WeTr } from '../../src/models/wetr.js';
+import { native } from '../../src/native/index.js';
 import { deterministicState } from '../../src/parity/deterministic-weights.js';
 import { Predictor, type PredictorOptions } from '../../src/predictor.js';
 import {
@@ -21,6 +26,7 @@ import {
   typedView,
 } from '../../src/tensor/index.js';
 import { saveWeights } from '../../src/training/checkpoints.js';
+import { childJson } from '../native/support.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'afa-predictor-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -130,6 +136,50 @@ describe('predict', () => {
     expect(getNumThreads()).toBe(2);
     expect(two.score).toBeCloseTo(one.score, 5);
     setNumThreads(before);
+  });
+
+  it("makes the network's input of bytes as training does, and of floats to the same bits", async () => {
+    const { data, height, width } = image(70, 90);
+    const inputs: Float32Array[] = [];
+    const normalized = vi.spyOn(native, 'normalizeBytes');
+    const computed = native.predictAsync;
+    vi.spyOn(native, 'predictAsync').mockImplementation((...job) => {
+      inputs.push(Float32Array.from(new Float32Array(native.toArrayBuffer(job[1]))));
+      return computed(...job);
+    });
+    try {
+      const predictor = await load(at('b0.pth'));
+      const fromBytes = await predictor.predict({ data, height, width });
+      expect(normalized).toHaveBeenCalledTimes(1);
+      expect(await predictor.predict({ data: Float32Array.from(data), height, width })).toEqual(fromBytes);
+      expect(normalized).toHaveBeenCalledTimes(1);
+    } finally {
+      vi.restoreAllMocks();
+    }
+    const trained = scope(() =>
+      batchImages({
+        pixels: packPixels([whole({ data, height, width, channels: 1 })], height, width),
+        height,
+        width,
+      }).toFloat32(),
+    );
+    expect(inputs).toEqual([trained, trained]);
+    expect(trained).toEqual(normalizeImage({ data, height, width, channels: 1 }));
+  });
+
+  it.runIf(process.platform === 'linux')('has one team of threads, whatever it computes on', async () => {
+    const threads = (kind: string) =>
+      childJson<number>(
+        `import { readFileSync } from 'node:fs';
+        import { Predictor } from 'DIST/index.js';
+        const predictor = await Predictor.load(${JSON.stringify(at('b0.pth'))}, { device: 'cpu', scales: [1] });
+        const image = { data: new ${kind}(320 * 320), height: 320, width: 320 };
+        for (let i = 0; i < 3; i++) await predictor.predict(image);
+        console.log(/Threads:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]);`,
+        { env: { OMP_NUM_THREADS: '4' } },
+      );
+    const [bytes, floats] = await Promise.all([threads('Uint8Array'), threads('Float32Array')]);
+    expect(bytes).toBe(floats);
   });
 
   it('goes on after a refused image', async () => {
