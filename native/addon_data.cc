@@ -4,8 +4,8 @@ namespace afa {
 
 namespace {
 
-// Small tensors are not worth the call; V8 only has to know of what fills memory.
-constexpr int64_t kReportFrom = 4096;
+// Small tensors are not worth the counting.
+constexpr int64_t kCountFrom = 4096;
 constexpr size_t kSpareHandles = 4096;  // a few hundred bytes each
 
 void require(Napi::Env env, napi_status status) {
@@ -16,11 +16,10 @@ void release(Napi::BasicEnv env, AddonData& data, TensorBox& box) {
   if (!box.tensor.defined()) return;
   box.tensor = at::Tensor();
   --data.liveTensors;
-  if (box.accountedBytes) {
-    data.liveBytes -= box.accountedBytes;
-    Napi::MemoryManagement::AdjustExternalMemory(env, -box.accountedBytes);
-    box.accountedBytes = 0;
-  }
+  data.liveBytes -= box.bytes;
+  if (box.reported) Napi::MemoryManagement::AdjustExternalMemory(env, -box.bytes);
+  box.bytes = 0;
+  box.reported = false;
 }
 
 void finalize(napi_env env, void* pointer, void*) {
@@ -79,13 +78,19 @@ Napi::Value wrapTensor(Napi::Env env, at::Tensor tensor) {
   box->tensor = std::move(tensor);
   // Views report their own extent: the sum over views may exceed the storage, which only errs to the safe side.
   const int64_t bytes = box->tensor.has_storage() ? static_cast<int64_t>(box->tensor.nbytes()) : 0;
-  if (bytes >= kReportFrom) {
-    box->accountedBytes = bytes;
+  if (bytes >= kCountFrom) {
+    box->bytes = bytes;
     data.liveBytes += bytes;
-    Napi::MemoryManagement::AdjustExternalMemory(env, bytes);
+    if (!data.scoped) reportMemory(env, *box);
   }
   ++data.liveTensors;
   return value;
+}
+
+void reportMemory(Napi::Env env, TensorBox& box) {
+  if (box.reported || !box.bytes) return;
+  box.reported = true;
+  Napi::MemoryManagement::AdjustExternalMemory(env, box.bytes);
 }
 
 void disposeTensor(Napi::Env env, TensorBox& box) {

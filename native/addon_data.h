@@ -20,8 +20,9 @@ struct Box {
 struct TensorBox : Box {
   explicit TensorBox(at::Tensor t) : Box(Kind::Tensor), tensor(std::move(t)) {}
   at::Tensor tensor;
-  int64_t accountedBytes = 0;  // what V8 was told of
-  napi_ref handle = nullptr;   // of the external: weak while JavaScript has it, strong while it is spare
+  int64_t bytes = 0;          // as counted in liveBytes
+  bool reported = false;      // to V8
+  napi_ref handle = nullptr;  // of the external: weak while JavaScript has it, strong while it is spare
 };
 
 template <class T>
@@ -43,13 +44,18 @@ struct AddonData {
   std::vector<TensorBox*> spare;
   int64_t liveTensors = 0;
   int64_t liveBytes = 0;
+  // Whether new tensors are a scope's. V8 collects garbage for every 64 MB or so that it is told of, which a GPU would wait
+  // for several times a step; and to no avail, since a scope holds its tensors until it frees them itself.
+  bool scoped = false;
   // Times that values were read into JavaScript: each makes the host wait for a GPU, so a training step must not do it.
   int64_t hostReads = 0;
   std::shared_ptr<ComputeThread> computeThread;  // made at the first asynchronous call
 };
 
-// Wraps a tensor as an external handle, counted and reported to V8 as external memory.
+// Wraps a tensor as an external handle, counted; outside of scopes also reported to V8.
 Napi::Value wrapTensor(Napi::Env env, at::Tensor tensor);
+// Tells V8 of a tensor that the garbage collector may have to free, as memory outside of its heap.
+void reportMemory(Napi::Env env, TensorBox& box);
 // A handle without a tensor, for JavaScript to hold in place of one that it disposed of.
 Napi::Value wrapNoTensor(Napi::Env env);
 // Empties the handle at once. It may come back as that of another tensor: the caller must forget it.

@@ -145,6 +145,7 @@ void registerSystem(Exports& m) {
   m.def("buildInfo", {}, buildInfo);
   m.def("cudaStatus", {}, cudaStatus);
   m.def("memory", {}, memory);
+  m.def("setScoped", {"value"}, +[](Napi::Env env, bool value) { AddonData::of(env).scoped = value; });
   m.def("emptyCache", {}, +[]() { emptyPool(); });
   m.def("finishJobs", {}, +[](Napi::Env env) { finishJobs(env); });
   m.def("deviceAvailable", {"device"}, +[](Napi::Value device) {

@@ -67,6 +67,7 @@ void registerCreation(Exports& m) {
   m.def("device", {"self"}, +[](at::Tensor self) { return self.device().str(); });
   m.def("isDisposed", {"self"}, +[](TensorBox* box) { return !box->tensor.defined(); });
   m.def("disposedHandle", {}, wrapNoTensor);
+  m.def("reportMemory", {"self"}, +[](Napi::Env env, TensorBox* box) { reportMemory(env, *box); });
   m.def("dispose", {"self"}, +[](Napi::Env env, TensorBox* box) { disposeTensor(env, *box); });
 }
 

@@ -14,13 +14,22 @@ export function register(tensor: Tensor): void {
 /** Takes a tensor out of its scope: it lives until dispose() or the garbage collector. */
 export function keep<T extends Tensor>(tensor: T): T {
   const at = made.lastIndexOf(tensor, count);
-  if (at !== -1) made[at] = undefined;
+  if (at !== -1) {
+    made[at] = undefined;
+    tensor.reportMemory();
+  }
   return tensor;
+}
+
+/** Opens or closes one more scope; V8 hears of tensors' memory outside of all. */
+function deepen(by: 1 | -1): void {
+  depth += by;
+  if (depth === (by === 1 ? 1 : 0)) native.setScoped(depth > 0);
 }
 
 /** Closes the innermost scope, which began at `from`: frees its tensors but those that it hands on. */
 function close(from: number, handedOn?: ReadonlySet<unknown>): void {
-  depth -= 1;
+  deepen(-1);
   const end = count;
   count = from;
   for (let i = from; i < end; i++) {
@@ -28,7 +37,8 @@ function close(from: number, handedOn?: ReadonlySet<unknown>): void {
     made[i] = undefined;
     if (!tensor) continue;
     if (!handedOn?.has(tensor)) tensor.dispose();
-    else register(tensor);
+    else if (depth > 0) register(tensor);
+    else tensor.reportMemory();
   }
 }
 
@@ -61,7 +71,7 @@ function refusePromise<T>(result: T, where: string): T {
  */
 export function scope<T>(body: () => T): T {
   const from = count;
-  depth += 1;
+  deepen(1);
   let result: T;
   try {
     result = refusePromise(body(), 'scope');

@@ -168,6 +168,10 @@ export class Tensor {
     return this.#wrap(native.to(this.#handle, options.dtype && dtypeRow(options.dtype).code, options.device));
   }
 
+  /** @internal Called by scopes, of tensors that outlive them: the garbage collector then hears of their memory. */
+  reportMemory(): void {
+    native.reportMemory(this.#handle);
+  }
   /** Frees the memory now; calling it again does nothing. */
   dispose(): void {
     native.dispose(this.#handle);

@@ -63,19 +63,40 @@ describe('garbage collection', () => {
     expect(result).toEqual(['0/0', '0/0']);
   });
 
-  it('memory pressure alone makes V8 collect in a loop that yields', async () => {
-    // 600 handles are nothing to V8: it collects them only because their 2.4 GB are reported to it.
+  // 600 handles are nothing to V8: it collects them only because their 2.4 GB are reported to it.
+  it.each([
+    ['outside of scopes', 'Tensor.zeros([1024, 1024])'],
+    ['that scopes hand on', 'scope(() => scope(() => Tensor.zeros([1024, 1024])))'],
+    ['kept out of a scope', 'scope(() => void keep(Tensor.zeros([1024, 1024])))'],
+    ['made after a scope that fails', 'fails(); Tensor.zeros([1024, 1024])'],
+  ])('memory pressure alone makes V8 collect tensors %s in a loop that yields', async (_, body) => {
     const { peak } = await childJson<{ peak: number }>(
       `${PRELUDE}
+      import { keep } from 'DIST/tensor/index.js';
+      const fails = () => { try { scope(() => { throw new Error(); }); } catch {} };
       let peak = 0;
       for (let k = 0; k < 600; k++) {
-        Tensor.zeros([1024, 1024]);
+        ${body};
         if (k % 10 === 0) { await turn(); peak = Math.max(peak, memory().liveBytes); }
       }
       print({ peak });`,
       { flags },
     );
     expect(peak).toBeLessThan(2 ** 30);
+  });
+
+  it('does not run for tensors that a scope holds: it could free none, and a GPU would wait for it', async () => {
+    const { majors } = await childJson<{ majors: number }>(
+      `${PRELUDE}
+      import { constants, PerformanceObserver } from 'node:perf_hooks';
+      let majors = 0;
+      new PerformanceObserver((list) => {
+        for (const { detail } of list.getEntries()) if (detail.kind === constants.NODE_PERFORMANCE_GC_MAJOR) majors++;
+      }).observe({ entryTypes: ['gc'] });
+      for (let k = 0; k < 60; k++) { scope(() => { for (let i = 0; i < 40; i++) Tensor.zeros([1024, 1024]); }); await turn(); }
+      print({ majors });`,
+    );
+    expect(majors).toBeLessThan(10); // 60 and more where a scope's 160 MB are reported
   });
 
   it('frees models', async () => {

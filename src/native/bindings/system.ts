@@ -18,6 +18,8 @@ export const SYSTEM = {
         idleBytes: number;
       }
     >(0),
+  /** Whether new tensors belong to a scope, which frees them: V8 is not told of their memory. */
+  setScoped: takes<(value: boolean) => void>(1),
   emptyCache: takes<() => void>(0),
   /** Waits for the asynchronous job under way and drops those that wait: for the process's exit. */
   finishJobs: takes<() => void>(0),

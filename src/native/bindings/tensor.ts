@@ -38,6 +38,8 @@ export const TENSOR = {
   isDisposed: takes<(self: TensorHandle) => boolean>(1),
   /** A handle that is disposed of for ever. */
   disposedHandle: takes<() => TensorHandle>(0),
+  /** Tells V8 of a tensor that was made while setScoped(true), since now the garbage collector may have to free it. */
+  reportMemory: takes<(self: TensorHandle) => void>(1),
   /** Frees the tensor. The handle may come back as that of another one: forget it. */
   dispose: takes<(self: TensorHandle) => void>(1),
 
