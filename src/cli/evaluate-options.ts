@@ -24,7 +24,7 @@ export interface EvaluateArguments extends TeamArguments, ComputeArguments {
 }
 
 export const EVALUATE_CONFIG_OPTIONS: readonly shared.ConfigOption[] = [
-  { flags: '--split <name>', key: 'val.split', reads: 'text', help: 'which images' },
+  shared.SPLIT_OPTION,
   { flags: '--scales <factors...>', key: 'test.scales', reads: 'numbers', help: 'input scales' },
   { flags: '--flip', key: 'test.flip', reads: 'switch', help: 'mean with the mirrored image' },
   {
@@ -38,8 +38,7 @@ export const EVALUATE_CONFIG_OPTIONS: readonly shared.ConfigOption[] = [
   shared.AMP_OPTION,
   shared.DETERMINISTIC_OPTION,
   { flags: '--batch_size <n>', key: 'val.batch_size', reads: 'number', help: 'images of one size in a pass' },
-  { flags: '--pooling <gmp|gap>', key: 'backbone.pooling', reads: 'text', help: 'as it was trained' },
-  { flags: '--work_dir <folder>', key: 'work_dir.dir', reads: 'text', help: 'where the checkpoints lie' },
+  ...shared.AS_TRAINED,
 ];
 
 const EXAMPLES = [
@@ -58,10 +57,10 @@ export function evaluateCommand(): Command {
   shared
     .addConfigOptions(command, EVALUATE_CONFIG_OPTIONS)
     .option('--no-flip', 'images as they are only')
-    .option('--checkpoint <file>', 'weights (default: best.pth of the work directory)')
+    .addOption(shared.checkpointOption())
     .option('--output_dir <folder>', 'predictions, {name}.png (default: {work_dir}/predictions)')
     .option('--overwrite', 'predict again what is there already, from the same weights and settings')
-    .option('--json', 'one JSON document on standard output, nothing else');
+    .addOption(shared.jsonOption());
   return addTeamOptions(addComputeOptions(command));
 }
 

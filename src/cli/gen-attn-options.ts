@@ -1,4 +1,4 @@
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { UsageError } from '../config/errors.js';
 import type { ConfigRequest } from '../config/load.js';
 import { createCommand, parseArguments } from './command.js';
@@ -28,12 +28,11 @@ export interface GenAttnArguments extends TeamArguments, ComputeArguments {
 
 export const GEN_ATTN_CONFIG_OPTIONS: readonly shared.ConfigOption[] = [
   { flags: '--scales <factors...>', key: 'cam.scales', reads: 'numbers', help: 'input scales of the CAM' },
-  { flags: '--split <name>', key: 'val.split', reads: 'text', help: 'which images' },
+  shared.SPLIT_OPTION,
   { flags: '--batch_size <n>', key: 'val.batch_size', reads: 'number', help: 'images in one pass' },
   shared.AMP_OPTION,
   shared.DETERMINISTIC_OPTION,
-  { flags: '--pooling <gmp|gap>', key: 'backbone.pooling', reads: 'text', help: 'as it was trained' },
-  { flags: '--work_dir <folder>', key: 'work_dir.dir', reads: 'text', help: 'where the checkpoints lie' },
+  ...shared.AS_TRAINED,
 ];
 
 const EXAMPLES = [
@@ -50,11 +49,7 @@ export function genAttnCommand(): Command {
   );
   shared
     .addConfigOptions(command, GEN_ATTN_CONFIG_OPTIONS)
-    .addOption(
-      new Option('--checkpoint <file>', 'weights (default: best.pth of the work directory)').conflicts(
-        'use_final',
-      ),
-    )
+    .addOption(shared.checkpointOption().conflicts('use_final'))
     .option('--use_final', 'the last iteration instead of the best')
     .option('--output_dir <folder>', 'heatmaps (default: {work_dir}/attention_maps)')
     .option('--cam_npy_dir <folder>', 'CAM arrays and scores (default: {work_dir}/cam_npy)')

@@ -23,9 +23,7 @@ export function inspectCommand(): Command {
     'Read a whole dataset and say what is in it, what is wrong with it, and what a configuration will do with it.',
     EXAMPLES,
   );
-  return shared
-    .addConfigOptions(command, [])
-    .option('--json', 'one JSON document on standard output, nothing else');
+  return shared.addConfigOptions(command, []).addOption(shared.jsonOption());
 }
 
 interface ParsedOptions extends shared.ConfigSelection {

@@ -30,6 +30,26 @@ export const DETERMINISTIC_OPTION: ConfigOption = {
   help: 'only operations that give the same bits each time; refuse others',
 };
 
+/** Of commands that use what was trained: where it lies, and what a checkpoint does not tell. */
+export const AS_TRAINED: readonly ConfigOption[] = [
+  { flags: '--pooling <gmp|gap>', key: 'backbone.pooling', reads: 'text', help: 'as it was trained' },
+  { flags: '--work_dir <folder>', key: 'work_dir.dir', reads: 'text', help: 'where the checkpoints lie' },
+];
+
+/** `--split`, of commands that take any. */
+export const SPLIT_OPTION: ConfigOption = {
+  flags: '--split <name>',
+  key: 'val.split',
+  reads: 'text',
+  help: 'which images',
+};
+
+export const checkpointOption = (): Option =>
+  new Option('--checkpoint <file>', 'weights (default: best.pth of the work directory)');
+
+export const jsonOption = (): Option =>
+  new Option('--json', 'one JSON document on standard output, nothing else');
+
 /** The options that choose and change a configuration. */
 export interface ConfigSelection {
   config?: string;
