@@ -11,16 +11,24 @@ import { SliceWriter } from './slice-writer.js';
 /** Share of slices with a lesion. */
 const PREVALENCE = 0.59;
 
+/** What can be asked for, within which bounds, and what is drawn unasked: the demo's data. */
+export const PHANTOM_NUMBERS = {
+  seed: { least: 0, most: Number.MAX_SAFE_INTEGER, unasked: 1 },
+  patients: { least: 1, most: 9999, unasked: 20 },
+  slices: { least: 1, most: 9999, unasked: 24 },
+  size: { least: 32, most: 1024, unasked: 96 },
+} as const;
+
+/** Numbers that are left out are those of PHANTOM_NUMBERS. */
 export interface PhantomOptions {
   /** Folder that gets `imageSlice/`, `masks/` and `dataset.json`. */
   outDir: string;
-  /** Same seed, same bytes. Default 1. */
+  /** Same seed, same bytes. */
   seed?: number;
-  /** Default 20. */
   patients?: number;
-  /** Slices of each patient. Default 24. */
+  /** Slices of each patient. */
   slices?: number;
-  /** Height and width in pixels. Default 96. */
+  /** Height and width in pixels. */
   size?: number;
   /** Replace slices that `outDir` holds already. Default false. */
   overwrite?: boolean;
@@ -42,11 +50,10 @@ export interface PhantomSummary {
  * @throws UsageError for an impossible number or an `outDir` that is filled already
  */
 export function generatePhantom(options: PhantomOptions): PhantomSummary {
-  const { outDir, seed = 1, patients = 20, slices = 24, size = 96, overwrite = false } = options;
-  requireInteger('seed', seed, 0, Number.MAX_SAFE_INTEGER);
-  requireInteger('patients', patients, 1, 9999);
-  requireInteger('slices', slices, 1, 9999);
-  requireInteger('size', size, 32, 1024);
+  const { outDir, overwrite = false } = options;
+  const [seed, patients, slices, size] = (['seed', 'patients', 'slices', 'size'] as const).map((name) =>
+    numberOf(name, options),
+  ) as [number, number, number, number];
 
   const writer = new SliceWriter(outDir, overwrite);
   const summary: PhantomSummary = { outDir, seed, size, slices: [] };
@@ -84,8 +91,10 @@ function padded(number: number, count: number, width: number): string {
   return String(number).padStart(Math.max(width, String(count - 1).length), '0');
 }
 
-function requireInteger(name: string, value: number, low: number, high: number): void {
-  if (!Number.isInteger(value) || value < low || value > high) {
-    throw new UsageError(`${expected(`an integer from ${low} to ${high}`, name, value)}.`);
-  }
+function numberOf(name: keyof typeof PHANTOM_NUMBERS, options: PhantomOptions): number {
+  const { least, most, unasked } = PHANTOM_NUMBERS[name];
+  const value = options[name] ?? unasked;
+  if (!Number.isInteger(value) || value < least || value > most)
+    throw new UsageError(`${expected(`an integer from ${least} to ${most}`, name, value)}.`);
+  return value;
 }

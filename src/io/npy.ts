@@ -17,6 +17,7 @@ import {
   parseNpyHeader,
 } from './npy-header.js';
 import { withFile } from './random-access.js';
+import { gather } from './strided.js';
 
 export type { NpyDType, NpyHeader } from './npy-header.js';
 
@@ -76,21 +77,12 @@ function swapBytes(bytes: Uint8Array, size: number): void {
   else if (size === 8) buffer.swap64();
 }
 
-/** Fortran order varies the first index fastest; walk the output and step through the input. */
+/** Fortran order varies the first index fastest. */
 function toRowMajor(source: NpyData, shape: readonly number[]): NpyData {
   if (shape.length < 2) return source;
   const strides = shape.map((_, axis) => numel(shape.slice(0, axis)));
   const result = source.slice();
-  const index = new Array<number>(shape.length).fill(0);
-  for (let i = 0, from = 0; i < result.length; i++) {
-    result[i] = source[from]!;
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      from += strides[axis]!;
-      if (++index[axis]! < shape[axis]!) break;
-      from -= strides[axis]! * shape[axis]!;
-      index[axis] = 0;
-    }
-  }
+  gather<number | bigint>(source, result, shape, strides);
   return result;
 }
 

@@ -2,6 +2,7 @@
 import { DTYPE_NAMES, DTYPES, type DType, numel, type RawTensor } from '../tensor/dtypes.js';
 import { FileFormatError } from './file-error.js';
 import type { RandomAccessFile } from './random-access.js';
+import { gather } from './strided.js';
 import type { ZipEntry } from './zip-reader.js';
 
 /** Classes of typed storages in module `torch`; the class alone tells the element type. */
@@ -78,11 +79,11 @@ export function readView(
   const dense = contiguousStrides(shape);
   const isContiguous =
     count === 0 || shape.every((size, axis) => size === 1 || strides[axis] === dense[axis]);
-  return { dtype, shape: [...shape], data: isContiguous ? source : gather(source, bytes, shape, strides) };
+  return { dtype, shape: [...shape], data: isContiguous ? source : densely(source, bytes, shape, strides) };
 }
 
-/** Elements of a strided view in row-major order. */
-function gather(
+/** The view's elements alone, one behind the other. */
+function densely(
   source: Uint8Array,
   elementBytes: number,
   shape: readonly number[],
@@ -91,15 +92,6 @@ function gather(
   const Words = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array, 8: BigUint64Array }[elementBytes]!;
   const from = new Words(source.buffer as ArrayBuffer);
   const to = new Words(numel(shape));
-  const index = new Array<number>(shape.length).fill(0);
-  for (let i = 0, position = 0; i < to.length; i++) {
-    to[i] = from[position]!;
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      position += strides[axis]!;
-      if (++index[axis]! < shape[axis]!) break;
-      position -= strides[axis]! * shape[axis]!;
-      index[axis] = 0;
-    }
-  }
+  gather<number | bigint>(from, to, shape, strides);
   return new Uint8Array(to.buffer);
 }

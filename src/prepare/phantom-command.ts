@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { createCommand, parseArguments } from '../cli/command.js';
 import { integerOption } from '../cli/options.js';
-import { generatePhantom } from '../datasets/phantom.js';
+import { generatePhantom, PHANTOM_NUMBERS } from '../datasets/phantom.js';
 import { summaryText } from './summary.js';
 
 export const PHANTOM_EXAMPLES = [
@@ -27,12 +27,18 @@ export function phantomCommand(): Command {
     PHANTOM_EXAMPLES,
   )
     .requiredOption('--out <folder>', 'where imageSlice/ and masks/ go')
-    .addOption(integerOption('--seed <n>', 'seed of every draw', 0, Number.MAX_SAFE_INTEGER).default(1))
-    .addOption(integerOption('--patients <n>', 'number of patients', 1, 9999).default(20))
-    .addOption(integerOption('--slices <n>', 'slices of each patient', 1, 9999).default(24))
-    .addOption(integerOption('--size <pixels>', 'height and width', 32, 1024).default(96))
+    .addOption(numberOption('--seed <n>', 'seed of every draw', PHANTOM_NUMBERS.seed))
+    .addOption(numberOption('--patients <n>', 'number of patients', PHANTOM_NUMBERS.patients))
+    .addOption(numberOption('--slices <n>', 'slices of each patient', PHANTOM_NUMBERS.slices))
+    .addOption(numberOption('--size <pixels>', 'height and width', PHANTOM_NUMBERS.size))
     .option('--overwrite', 'replace the slices that are there');
 }
+
+const numberOption = (
+  flags: string,
+  help: string,
+  { least, most, unasked }: { least: number; most: number; unasked: number },
+) => integerOption(flags, help, least, most).default(unasked);
 
 /** Draws the dataset and returns what to say about it. */
 export function runPhantom(argv: readonly string[]): string {

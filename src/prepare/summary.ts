@@ -1,6 +1,7 @@
 /** What the prepare command says at its end. */
 
 import { join } from 'node:path';
+import { fieldAt } from '../config/keys.js';
 import { datasetNames } from '../datasets/registry.js';
 import { countSlices, type LabelledSlice, type SplitCounts, suggestSliceSplit } from './split.js';
 import type { VolumeReport } from './volume-report.js';
@@ -19,7 +20,7 @@ export interface PreparedDataset {
 }
 
 /** Crop size of the shipped configurations. */
-const DEFAULT_CROP = 320;
+const DEFAULT_CROP = fieldAt('dataset.crop_size')!.parse(undefined) as number;
 
 /** The dataset that is named like a prefix; slices of any other prefix have the form of LASC's too. */
 export function datasetOfPrefix(prefix: string): string {
