@@ -1,8 +1,6 @@
 import {
   existsSync,
   lstatSync,
-  mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   realpathSync,
@@ -11,10 +9,8 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it, vi } from 'vitest';
-import { describeFailure } from '../../src/cli/run-main.js';
+import { describe, expect, it } from 'vitest';
 import { readLabelPng } from '../../src/io/label-png.js';
 import type { NpyArray } from '../../src/io/npy.js';
 import { readNpyDict } from '../../src/io/npy-dict.js';
@@ -22,18 +18,10 @@ import { prepare } from '../../src/prepare/cli.js';
 import { prepareCocoDataset } from '../../src/prepare/coco-dataset.js';
 import { visitJsonSections } from '../../src/prepare/json-sections.js';
 import { type CocoJson, cocoJson, rectangle, writeCocoKit, writeJpeg } from './image-kits.js';
+import { failure, folders, silentProgress } from './prepare-command.js';
 
-const work = mkdtempSync(join(tmpdir(), 'prepare-coco-'));
-afterAll(() => rmSync(work, { recursive: true, force: true }));
-const stderr = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
-afterAll(() => stderr.mockRestore());
-
-let count = 0;
-function folder(): string {
-  const path = join(work, `${count++}`);
-  mkdirSync(path);
-  return path;
-}
+const { work, folder } = folders();
+silentProgress();
 
 /** A training split, changed by `change`; its arguments and output folder. */
 async function kit(change: (json: CocoJson) => unknown = () => {}) {
@@ -55,17 +43,6 @@ const labels = (out: string) =>
       [...((value as NpyArray).data as Float32Array)],
     ]),
   );
-
-async function failure(argv: string[]): Promise<string> {
-  try {
-    await prepare(argv);
-  } catch (error) {
-    const { code, text } = describeFailure(error, false);
-    expect(code).toBe(2);
-    return text;
-  }
-  throw new Error('Expected a failure but the command succeeded.');
-}
 
 describe('prepare coco', () => {
   it('makes masks, lists and labels, and links the images', async () => {

@@ -1,16 +1,13 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it, vi } from 'vitest';
-import { describeFailure } from '../../src/cli/run-main.js';
+import { describe, expect, it } from 'vitest';
 import { readNpy } from '../../src/io/npy.js';
 import { prepare } from '../../src/prepare/cli.js';
 import { writeNifti } from './nifti-builder.js';
+import { failure, folders, silentProgress } from './prepare-command.js';
 
-const work = mkdtempSync(join(tmpdir(), 'prepare-kits-'));
-afterAll(() => rmSync(work, { recursive: true, force: true }));
-const stderr = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
-afterAll(() => stderr.mockRestore());
+const { folder } = folders();
+silentProgress();
 
 // As KiTS19 stores them: the first axis, which varies fastest, runs from superior to inferior.
 const [SLICES, ROWS, COLUMNS] = [4, 6, 8];
@@ -44,7 +41,7 @@ interface CaseSpec {
 }
 
 function kits(cases: Record<string, CaseSpec>, inner = ''): { input: string; out: string } {
-  const base = mkdtempSync(join(work, 'set-'));
+  const base = folder();
   const input = join(base, 'KiTS', inner);
   for (const [name, { imaging = true, segmentation = 'segmentation.nii.gz' }] of Object.entries(cases)) {
     const folder = join(input, name);
@@ -60,17 +57,6 @@ const names = (out: string, part = 'imageSlice') => readdirSync(join(out, part))
 const pixels = (out: string, part: string, name: string) => [
   ...(readNpy(join(out, part, name)).data as Uint8Array),
 ];
-
-async function failure(argv: string[]): Promise<string> {
-  try {
-    await prepare(argv);
-  } catch (error) {
-    const { code, text } = describeFailure(error, false);
-    expect(code).toBe(2);
-    return text;
-  }
-  throw new Error('Expected a failure but the command succeeded.');
-}
 
 describe('a folder of KiTS cases', () => {
   it('becomes slices with tumours as positive ones, in the abdominal window', async () => {

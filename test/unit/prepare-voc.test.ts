@@ -1,8 +1,6 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it, vi } from 'vitest';
-import { describeFailure } from '../../src/cli/run-main.js';
+import { describe, expect, it } from 'vitest';
 import { VOC_CLASSES } from '../../src/datasets/voc-classes.js';
 import type { NpyArray } from '../../src/io/npy.js';
 import { readNpyDict } from '../../src/io/npy-dict.js';
@@ -10,18 +8,10 @@ import { prepare } from '../../src/prepare/cli.js';
 import { parseNameList } from '../../src/prepare/name-lists.js';
 import { objectNames } from '../../src/prepare/voc-annotation.js';
 import { annotationXml, writeJpeg, writeMask, writeVocKit } from './image-kits.js';
+import { failure, folders, silentProgress } from './prepare-command.js';
 
-const work = mkdtempSync(join(tmpdir(), 'prepare-voc-'));
-afterAll(() => rmSync(work, { recursive: true, force: true }));
-const stderr = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
-afterAll(() => stderr.mockRestore());
-
-let count = 0;
-function folder(): string {
-  const path = join(work, `${count++}`);
-  mkdirSync(path);
-  return path;
-}
+const { folder } = folders();
+silentProgress();
 
 async function kit(augmented = true) {
   const base = folder();
@@ -39,17 +29,6 @@ function classesOf(out: string): Record<string, string[]> {
       return [name, VOC_CLASSES.filter((_, i) => data[i] === 1)];
     }),
   );
-}
-
-async function failure(argv: string[]): Promise<string> {
-  try {
-    await prepare(argv);
-  } catch (error) {
-    const { code, text } = describeFailure(error, false);
-    expect(code).toBe(2);
-    return text;
-  }
-  throw new Error('Expected a failure but the command succeeded.');
 }
 
 describe('annotations', () => {
