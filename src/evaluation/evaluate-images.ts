@@ -8,9 +8,10 @@ import type { Batch } from '../loading/batch.js';
 import { batchImages } from '../loading/batch-images.js';
 import { batchRgb } from '../loading/batch-pixels.js';
 import type { EvalLoader } from '../loading/loader.js';
+import { enterEvalMode } from '../models/eval-mode.js';
 import type { WeTr } from '../models/wetr.js';
 import { beginIteration, endIteration } from '../profile/index.js';
-import { type Device, noGrad, pauseConvolutionTiming, scope, Tensor } from '../tensor/index.js';
+import { type Device, noGrad, scope, Tensor } from '../tensor/index.js';
 import type { FinishedPredictions, ImageScores } from './finished-predictions.js';
 import { LabelScoreAccumulator, type LabelScores } from './label-scores.js';
 import { type MapOptions, mapLabels } from './map-labels.js';
@@ -155,7 +156,6 @@ export async function evaluateImages(
   const { numClasses } = loader.dataset;
   const accumulators = new Map(kinds.map((kind) => [kind, new LabelScoreAccumulator(numClasses)]));
   const predictions = kinds.findLast((kind) => kind !== 'cam' && kind !== 'affinity')!;
-  const training = model.training;
   let [images, masks] = [0, 0];
   const count = (scores: ImageScores) => {
     images += 1;
@@ -167,8 +167,7 @@ export async function evaluateImages(
   const reused = images;
   let stopped = false;
   const writes = new BackgroundWrites();
-  model.eval();
-  const resumeTiming = pauseConvolutionTiming();
+  const leaveEvalMode = enterEvalMode(model);
   beginIteration('evaluation');
   try {
     for (let batch = await loader.next(); batch; batch = await loader.next()) {
@@ -194,8 +193,7 @@ export async function evaluateImages(
     await writes.finish();
   } finally {
     endIteration(false);
-    resumeTiming();
-    model.train(training);
+    leaveEvalMode();
     await writes.settle();
   }
   if (await team.any(stopped)) return undefined;

@@ -8,9 +8,10 @@ import type { Batch } from '../loading/batch.js';
 import { batchImages } from '../loading/batch-images.js';
 import { batchRgb } from '../loading/batch-pixels.js';
 import type { EvalLoader } from '../loading/loader.js';
+import { enterEvalMode } from '../models/eval-mode.js';
 import type { WeTr } from '../models/wetr.js';
 import { beginIteration, endIteration } from '../profile/index.js';
-import { type Device, noGrad, pauseConvolutionTiming, scope, type Tensor } from '../tensor/index.js';
+import { type Device, noGrad, scope, type Tensor } from '../tensor/index.js';
 import { BackgroundWrites } from './background-writes.js';
 import type { FinishedMaps, MapFolders } from './finished-maps.js';
 import { overlayCam } from './heatmap.js';
@@ -210,9 +211,7 @@ export async function exportAttentionMaps(
 ): Promise<ExportResult> {
   const folders = [options.outputDir, options.camNpyDir, options.attnNpyDir].filter((f) => f !== undefined);
   await Promise.all(folders.map((folder) => mkdir(folder, { recursive: true })));
-  const training = model.training;
-  model.eval();
-  const resumeTiming = pauseConvolutionTiming();
+  const leaveEvalMode = enterEvalMode(model);
   const result: ExportResult = { written: 0, skipped: loader.skipped, stopped: false };
   const writes = new BackgroundWrites();
   if (result.skipped > 0) options.onProgress?.(result.skipped, loader.length);
@@ -238,8 +237,7 @@ export async function exportAttentionMaps(
     await writes.finish();
   } finally {
     endIteration(false);
-    resumeTiming();
-    model.train(training);
+    leaveEvalMode();
     await writes.settle();
   }
   return result;

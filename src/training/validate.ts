@@ -7,9 +7,10 @@ import type { Batch } from '../loading/batch.js';
 import { batchImages } from '../loading/batch-images.js';
 import type { EvalLoader } from '../loading/loader.js';
 import { multilabelSoftMarginLoss } from '../losses/index.js';
+import { enterEvalMode } from '../models/eval-mode.js';
 import type { WeTr } from '../models/wetr.js';
 import { beginIteration, endIteration } from '../profile/index.js';
-import { type Device, noGrad, pauseConvolutionTiming, scope, Tensor } from '../tensor/index.js';
+import { type Device, noGrad, scope, Tensor } from '../tensor/index.js';
 import type { CaseCollector } from './cases.js';
 import { breathe } from './interrupt.js';
 import { ScoreAccumulator, type ValidationScores } from './validation-scores.js';
@@ -82,13 +83,11 @@ export async function validate(
   loader: EvalLoader,
   options: ValidateOptions,
 ): Promise<ValidationScores | undefined> {
-  const training = model.training;
   const { team = new Team(), cases } = options;
   const own = new ScoreAccumulator(classNames(loader.dataset));
   const share = Math.ceil(loader.length / team.size);
   let stopped = false;
-  model.eval();
-  const resumeTiming = pauseConvolutionTiming();
+  const leaveEvalMode = enterEvalMode(model);
   beginIteration('validation');
   try {
     for (let batch = await loader.next(); batch; batch = await loader.next()) {
@@ -102,8 +101,7 @@ export async function validate(
     }
   } finally {
     endIteration(false);
-    resumeTiming();
-    model.train(training);
+    leaveEvalMode();
   }
   if (await team.any(stopped)) return undefined;
   const scores = await merged(own, team);
