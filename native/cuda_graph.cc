@@ -1,8 +1,11 @@
 #include "cuda_graph.h"
 
+#include "nn/wetr_binding.h"
+
 #ifdef AFA_CUDA_RUNTIME
 #include <ATen/core/CachingHostAllocator.h>
 #include <ATen/cuda/CUDAGeneratorImpl.h>
+#include <ATen/cuda/CUDAContext.h>
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAGuard.h>
@@ -19,7 +22,7 @@ namespace afa {
 #ifdef AFA_CUDA_RUNTIME
 namespace {
 
-constexpr int64_t kMostPixels = 20 * 224 * 224;  // above, the GPU is busy anyway
+constexpr int64_t kMostPixels = 160 * 224 * 224;  // above, the GPU is busy anyway
 
 std::atomic<bool> failed = false;
 
@@ -35,24 +38,41 @@ c10::cuda::CUDAStream graphStream(at::Device device) {
   return found->second;
 }
 
+// Unused memory goes back, since each stream, and each recording, has memory of its own: without it a capture would take that of
+// the work three times.
+void giveBack() { c10::cuda::CUDACachingAllocator::emptyCache(); }
+
 }  // namespace
+
+struct GraphMemory {
+  c10::MempoolId_t pool = at::cuda::graph_pool_handle();
+};
 
 bool graphsPay(const at::Tensor& images) {
   return images.is_cuda() && !failed && images.numel() / 3 <= kMostPixels;
 }
 
+// A recording takes about as much again, and part of the work stays outside of it.
+bool graphFits(at::Device device) {
+  const auto index = device.has_index() ? device.index() : c10::cuda::current_device();
+  const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(index);
+  const auto most = stats.reserved_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)].peak;
+  return static_cast<size_t>(2 * most) <= at::cuda::getDeviceProperties(index)->totalGlobalMem;
+}
+
 struct CudaGraph::Parts {
   at::Device device{at::kCUDA};
-  c10::MempoolId_t pool{};
+  std::shared_ptr<GraphMemory> memory;
   std::unique_ptr<at::cuda::CUDAGraph> graph;
   std::optional<c10::cuda::CUDAStreamGuard> guard;
 };
 
-CudaGraph::CudaGraph(at::Device device, const std::shared_ptr<CudaGraph>& beside)
+CudaGraph::CudaGraph(at::Device device, std::shared_ptr<GraphMemory>& memory)
     : parts_(std::make_shared<Parts>()) {
   TORCH_CHECK(device.is_cuda(), "Expected a CUDA device for a CUDA graph but received ", device);
   parts_->device = device.has_index() ? device : at::Device(at::kCUDA, c10::cuda::current_device());
-  parts_->pool = beside ? beside->parts_->pool : at::cuda::graph_pool_handle();
+  if (!memory) memory = std::make_shared<GraphMemory>();
+  parts_->memory = memory;
 }
 
 // Streams wait for each other here by way of the host: it happens a few times a run, and memory of one stream's may then
@@ -60,6 +80,7 @@ CudaGraph::CudaGraph(at::Device device, const std::shared_ptr<CudaGraph>& beside
 void CudaGraph::enter() {
   const auto device = parts_->device;
   c10::cuda::getCurrentCUDAStream(device.index()).synchronize();
+  giveBack();
   parts_->guard.emplace(graphStream(device));
 }
 
@@ -67,13 +88,16 @@ void CudaGraph::leave() {
   const auto stream = graphStream(parts_->device);
   parts_->guard.reset();
   stream.synchronize();
+  giveBack();
 }
 
 void CudaGraph::begin() {
   TORCH_CHECK(parts_->guard, "Expected enter() before begin() of a CUDA graph");
+  graphStream(parts_->device).synchronize();
+  giveBack();
   parts_->graph = std::make_unique<at::cuda::CUDAGraph>();
   // Other threads may allocate meanwhile: a loader's upload does not end the recording.
-  parts_->graph->capture_begin(parts_->pool, cudaStreamCaptureModeThreadLocal);
+  parts_->graph->capture_begin(parts_->memory->pool, cudaStreamCaptureModeThreadLocal);
 }
 
 void CudaGraph::end() {
@@ -87,8 +111,9 @@ void CudaGraph::end() {
 
 void CudaGraph::abandon() {
   failed = true;
-  auto& [device, pool, graph, guard] = *parts_;
+  auto& [device, memory, graph, guard] = *parts_;
   if (!graph) return;
+  const auto pool = memory->pool;
   const auto attempt = [](const auto& body) {
     try {
       body();
@@ -113,10 +138,12 @@ void CudaGraph::replay() {
 }
 #else
 bool graphsPay(const at::Tensor&) { return false; }
+bool graphFits(at::Device) { return false; }
 
+struct GraphMemory {};
 struct CudaGraph::Parts {};
 
-CudaGraph::CudaGraph(at::Device device, const std::shared_ptr<CudaGraph>&) {
+CudaGraph::CudaGraph(at::Device device, std::shared_ptr<GraphMemory>&) {
   invalidArgument("Expected an addon that was built for CUDA for a CUDA graph on " + device.str() +
                   "; see npm run doctor");
 }
@@ -131,8 +158,9 @@ void CudaGraph::replay() {}
 void registerCudaGraph(Exports& m) {
   using Graph = std::shared_ptr<CudaGraph>;
   m.def("graphsPay", {"images"}, +[](at::Tensor images) { return graphsPay(images); });
-  m.def("cudaGraphCreate", {"device", "beside"}, +[](at::Device device, std::optional<Graph> beside) {
-    return std::make_shared<CudaGraph>(device, beside.value_or(nullptr));
+  m.def("graphFits", {"device"}, +[](at::Device device) { return graphFits(device); });
+  m.def("cudaGraphCreate", {"device", "model"}, +[](at::Device device, std::shared_ptr<nn::WeTr> model) {
+    return std::make_shared<CudaGraph>(device, model->graphMemory);
   });
   m.def("cudaGraphEnter", {"graph"}, +[](Graph graph) { graph->enter(); });
   m.def("cudaGraphLeave", {"graph"}, +[](Graph graph) { graph->leave(); });

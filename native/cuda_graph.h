@@ -8,17 +8,23 @@
 
 namespace afa {
 
-// Whether work on images [B, 3, H, W] is worth a graph: on a GPU, where graphs are sound, for a batch so small that the GPU
-// waits for the host. A graph keeps the memory of what it computes for itself.
+// Whether work on images [B, 3, H, W] is worth a graph: on a GPU, where graphs are sound, for a batch whose kernels are not so
+// long that the host is ahead of them anyway.
 bool graphsPay(const at::Tensor& images);
+
+// Whether the GPU has room for one more recording, which keeps what its work computes in: by the most that was taken so far.
+bool graphFits(at::Device device);
+
+// Where graphs keep what they compute in, shared by those that never run at the same time: a model's.
+struct GraphMemory;
 
 // One recording. Between enter() and leave() this thread's work goes to a stream for graphs: first once for real, since a
 // recording can neither choose algorithms nor make workspaces, then between begin() and end() into the graph. What the
 // recorded work reads and writes must lie where it lay, and it may not be read on the host meanwhile.
 class CudaGraph {
  public:
-  // With `beside`, in the memory of another graph; the two never run at the same time.
-  explicit CudaGraph(at::Device device, const std::shared_ptr<CudaGraph>& beside = nullptr);
+  // `memory` is made for the first graph in it.
+  CudaGraph(at::Device device, std::shared_ptr<GraphMemory>& memory);
 
   void enter();
   void leave();

@@ -20,8 +20,8 @@ bool agree(const at::Tensor& a, const at::Tensor& b) {
 class CamGraph {
  public:
   // Runs the pass twice: for real, and into the graph.
-  CamGraph(const at::Tensor& images, const std::shared_ptr<CudaGraph>& beside, const CamPass& pass)
-      : input_(images.clone()), graph_(std::make_shared<CudaGraph>(images.device(), beside)) {
+  CamGraph(const at::Tensor& images, std::shared_ptr<GraphMemory>& memory, const CamPass& pass)
+      : input_(images.clone()), graph_(std::make_shared<CudaGraph>(images.device(), memory)) {
     graph_->enter();
     try {
       const auto real = pass(input_);
@@ -40,8 +40,6 @@ class CamGraph {
     }
     graph_->leave();
   }
-
-  const std::shared_ptr<CudaGraph>& graph() const { return graph_; }
 
   // Copies, since the next replay writes to the same memory.
   MultiScaleOutput replay(const at::Tensor& images) {
@@ -70,7 +68,7 @@ class CamGraph {
   MultiScaleOutput output_;
 };
 
-// Those of one model, in one memory.
+// Those of one model.
 struct CamGraphs {
   std::map<std::vector<double>, int> seen;
   std::map<std::vector<double>, std::unique_ptr<CamGraph>> graphs;
@@ -96,10 +94,10 @@ std::optional<MultiScaleOutput> replayPass(const nn::WeTr& model, const at::Tens
   const auto key = keyOf(images, config);
   auto found = own.graphs.find(key);
   if (found == own.graphs.end()) {
-    if (own.graphs.size() == kMostGraphs || own.seen[key]++ < kSeenBefore) return std::nullopt;
+    const bool due = own.graphs.size() < kMostGraphs && own.seen[key]++ == kSeenBefore;
+    if (!due || !graphFits(images.device())) return std::nullopt;
     try {
-      const auto beside = own.graphs.empty() ? nullptr : own.graphs.begin()->second->graph();
-      found = own.graphs.emplace(key, std::make_unique<CamGraph>(images, beside, pass)).first;
+      found = own.graphs.emplace(key, std::make_unique<CamGraph>(images, model.graphMemory, pass)).first;
     } catch (const c10::Error& error) {
       own.failed = true;
       fault = std::string("CAM passes run without CUDA graphs: ") + error.what_without_backtrace();

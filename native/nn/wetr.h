@@ -5,6 +5,10 @@
 
 #include "nn/segformer_head.h"
 
+namespace afa {
+struct GraphMemory;
+}
+
 namespace afa::nn {
 
 struct WeTrConfig {
@@ -48,6 +52,7 @@ class WeTr {
 
   // What others keep for as long as the weights lie where they lie: CUDA graphs of passes over them.
   mutable std::shared_ptr<void> kept;
+  mutable std::shared_ptr<GraphMemory> graphMemory;
   bool training = true;
 
  private:

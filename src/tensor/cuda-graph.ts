@@ -1,4 +1,4 @@
-import { type CudaGraphHandle, native } from '../native/index.js';
+import { type CudaGraphHandle, native, type WeTrHandle } from '../native/index.js';
 import { type Device, Tensor } from './tensor.js';
 
 /** Work that is recorded once and then done again by one call. `CudaGraph` is the one there is outside of tests. */
@@ -21,14 +21,19 @@ export interface Recording {
 export class CudaGraph implements Recording {
   readonly #handle: CudaGraphHandle;
 
-  /** Whether work on images [B, 3, H, W] is worth a graph: on a GPU, which waits for the host with batches so small. */
+  /** Whether work on images [B, 3, H, W] is worth a graph: on a GPU, whose kernels are not so long that the host is ahead. */
   static pays(images: Tensor): boolean {
     return native.graphsPay(Tensor.handle(images));
   }
 
-  /** @param beside a graph whose memory it shares: the two never run at the same time */
-  constructor(device: Device, beside?: CudaGraph) {
-    this.#handle = native.cudaGraphCreate(device, beside ? beside.#handle : undefined);
+  /** Whether the GPU has room for what one more graph computes in. */
+  static fits(device: Device): boolean {
+    return native.graphFits(device);
+  }
+
+  /** @param model the handle of one whose graphs, never running at the same time, share their memory */
+  constructor(device: Device, model: WeTrHandle) {
+    this.#handle = native.cudaGraphCreate(device, model);
   }
 
   aside<T>(body: () => T): T {

@@ -33,8 +33,10 @@ interface StepGraphsOptions {
   /** All that the work changes. */
   state(): State;
   create(): Recording;
-  /** Whether a recording is sound, and worth its memory, for images [B, 3, H, W]. */
+  /** Whether a recording is sound, and worth while, for images [B, 3, H, W]. */
   pays(images: Tensor): boolean;
+  /** Whether there is memory for one more. */
+  fits(): boolean;
   warn(message: string): void;
 }
 
@@ -92,7 +94,7 @@ export class StepGraphs {
     if (this.#recorded.size === MOST_GRAPHS) return false;
     const seen = this.#seen.get(shape) ?? 0;
     this.#seen.set(shape, seen + 1);
-    return seen === SEEN_BEFORE;
+    return seen === SEEN_BEFORE && this.options.fits();
   }
 
   /** A copy of the output, for the next replay writes to the same place. */
@@ -174,13 +176,10 @@ export function stepGraphs(
   const parameters = [...model.parameters().values()];
   const own = new Set(model.parameters().keys());
   const statistics = [...model.state()].filter(([name]) => !own.has(name)).map(([, tensor]) => tensor);
-  let last: CudaGraph | undefined;
-  const create = () => {
-    last = new CudaGraph(device, last);
-    return last;
-  };
+  const create = () => new CudaGraph(device, model.handle);
+  const fits = () => CudaGraph.fits(device);
   const state = () => ({ weights: parameters, statistics, ...optimizer.tensors() });
-  return new StepGraphs({ state, create, pays: CudaGraph.pays, warn });
+  return new StepGraphs({ state, create, pays: CudaGraph.pays, fits, warn });
 }
 
 const near = (a: number, b: number): boolean =>

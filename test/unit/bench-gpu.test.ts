@@ -233,7 +233,7 @@ const training = (
   hostShare = 0.1,
 ) => ({
   ...{ phase: 'affinity', crop, batch, imagesPerSecond, peakGib, hostShare },
-  ...{ seconds: batch / imagesPerSecond, shareOfMatrixRate: 0.4, reservedGib: peakGib },
+  ...{ seconds: batch / imagesPerSecond, shareOfMatrixRate: 0.4, allocatedGib: peakGib },
 });
 const OURS = {
   trainings: [

@@ -119,6 +119,7 @@ function run(
       state,
       create: () => create(() => Object.values(state()).flat()),
       pays,
+      fits: () => true,
       warn: (message) => warnings.push(message),
     });
   const results = PHASES.flatMap((phase) =>
@@ -291,7 +292,8 @@ describe('AdamW with its rate on the device', () => {
 
 describe('a CUDA graph', () => {
   it('is refused on the CPU, in words', () => {
-    expect(() => new CudaGraph('cpu')).toThrow(/CUDA graph/);
+    using model = new WeTr({ backbone: 'mit_b0', numClasses: 2 });
+    expect(() => new CudaGraph('cpu', model.handle)).toThrow(/CUDA graph/);
     expect(scope(() => CudaGraph.pays(Tensor.zeros([1, 3, 32, 32])))).toBe(false);
   });
 });

@@ -1,5 +1,5 @@
 /** native/autograd, native/optim, native/cuda_graph.cc: gradients, updates, and recordings of both. */
-import type { CudaGraphHandle, TensorHandle } from './handles.js';
+import type { CudaGraphHandle, TensorHandle, WeTrHandle } from './handles.js';
 import { takes } from './signature.js';
 
 type Unary = (self: TensorHandle) => TensorHandle;
@@ -37,8 +37,10 @@ export const LEARNING = {
 
   /** Whether work on images [B, 3, H, W] is worth a CUDA graph. */
   graphsPay: takes<(images: TensorHandle) => boolean>(1),
-  /** @param beside a graph whose memory it shares */
-  cudaGraphCreate: takes<(device: string, beside: CudaGraphHandle | undefined) => CudaGraphHandle>(2),
+  /** Whether the GPU has room for one more. */
+  graphFits: takes<(device: string) => boolean>(1),
+  /** @param model whose graphs share their memory */
+  cudaGraphCreate: takes<(device: string, model: WeTrHandle) => CudaGraphHandle>(2),
   /** Between enter and leave this thread computes on the stream for graphs; between begin and end into the graph. */
   cudaGraphEnter: takes<(graph: CudaGraphHandle) => void>(1),
   cudaGraphLeave: takes<(graph: CudaGraphHandle) => void>(1),
