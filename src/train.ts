@@ -21,8 +21,8 @@ import { TrainLog } from './training/log.js';
 import { runName, setupLogger } from './training/logging.js';
 import { MapDistances } from './training/map-distances.js';
 import { requirePretrained } from './training/pretrained.js';
-import { versionsInUse } from './training/summary.js';
 import { train } from './training/train.js';
+import { versionsInUse } from './training/versions.js';
 import { makeWritable } from './training/work-dir.js';
 
 await runMain(async () => {

@@ -7,7 +7,7 @@ import type { Team } from '../distributed/index.js';
 import { writeFileAtomic } from '../io/atomic.js';
 import { Profiler, recordDevice } from '../profile/index.js';
 import { type Device, getNumThreads, scope, Tensor } from '../tensor/index.js';
-import { versionsInUse } from '../training/summary.js';
+import { versionsInUse } from '../training/versions.js';
 import { makeWritable } from '../training/work-dir.js';
 import { choiceOption, DEVICES, type DeviceName, integerOption } from './options.js';
 

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { requireSize } from '../cam/image-size.js';
+import { classNames } from '../datasets/class-names.js';
 import { Team } from '../distributed/index.js';
 import { BackgroundWrites } from '../export/background-writes.js';
 import { writeLabelPngAsync } from '../io/label-png.js';
@@ -16,7 +17,6 @@ import type { FinishedPredictions, ImageScores } from './finished-predictions.js
 import { LabelScoreAccumulator, type LabelScores } from './label-scores.js';
 import { type MapOptions, mapLabels } from './map-labels.js';
 import { inputSize, multiScaleSeg, type SegOptions } from './multi-scale-seg.js';
-import { classNames } from './score-table.js';
 
 /** Kinds of label maps, from the plain to the refined; CAM and affinity CAM know the image's labels. */
 export const LABEL_KINDS = ['raw', 'multiScale', 'crf', 'cam', 'affinity'] as const;

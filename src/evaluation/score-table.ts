@@ -1,5 +1,4 @@
 import { type Cell, formatTable } from '../export/table.js';
-import type { DatasetInfo } from '../loading/loader.js';
 import type { Evaluation, LabelKind } from './evaluate-images.js';
 import type { LabelScores } from './label-scores.js';
 
@@ -10,12 +9,6 @@ const TITLES: Record<LabelKind, string> = {
   cam: 'CAM',
   affinity: 'affinity CAM',
 };
-
-/** What classes are called, background first. */
-export function classNames({ numClasses, classNames: known }: DatasetInfo): string[] {
-  const foreground = Array.from({ length: numClasses - 1 }, (_, c) => known?.[c] ?? `class ${c + 1}`);
-  return ['background', ...foreground];
-}
 
 /** Percent with two decimals, as the field's tables give IoU; null stays visible. */
 export const percent = (value: number | null | undefined): Cell =>

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { requireSize } from '../cam/image-size.js';
 import { multiScaleCam } from '../cam/multi-scale.js';
+import { className } from '../datasets/class-names.js';
 import type { Mask } from '../datasets/sample.js';
 import { type NpyDictValue, PyFloat, writeNpyDictAsync } from '../io/npy-dict.js';
 import type { Batch } from '../loading/batch.js';
@@ -161,10 +162,7 @@ async function writeMap(
 ): Promise<void> {
   const pictures = new Map([[heatmapFileName(map.name, map.score), map.cam]]);
   for (const { index, score, camRaw } of map.classes)
-    pictures.set(
-      heatmapFileName(map.name, score, classNames?.[index] ?? `class ${index + 1}`),
-      stretch(camRaw),
-    );
+    pictures.set(heatmapFileName(map.name, score, className(classNames, index)), stretch(camRaw));
   for (const [file, cam] of pictures)
     await writePng(join(options.outputDir, file), overlayCam(map.rgb, cam), height, width);
   options.finished?.removeOthers(map.name, [...pictures.keys()]);

@@ -1,4 +1,5 @@
 import type { Config } from '../config/schema.js';
+import { className } from '../datasets/class-names.js';
 import { getDataset } from '../datasets/registry.js';
 import { describeSplits, type SplitReport } from '../datasets/split-report.js';
 import { duplicatesIn, numbersOf, type SplitNumbers } from './facts.js';
@@ -59,7 +60,7 @@ export async function inspect(
   return {
     dataset: dataset.name,
     rootDir: dataset.root_dir,
-    classes: splits[0]!.perClass.map((_, c) => opened[0]!.dataset.classNames?.[c] ?? `class ${c + 1}`),
+    classes: splits[0]!.perClass.map((_, c) => className(opened[0]!.dataset.classNames, c)),
     splits,
     lists,
     duplicates,

@@ -1,6 +1,7 @@
 /** Chooses the cases that a reader should see, and makes their pictures. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { className } from '../datasets/class-names.js';
 import type { Dataset } from '../datasets/dataset.js';
 import { mapIntensity } from '../datasets/intensity.js';
 import { toRgb } from '../datasets/sample.js';
@@ -96,7 +97,7 @@ export function captionOf(one: CaseRow, names?: readonly string[]): string {
   if (labels.length === 1)
     return `${labels[0] === 1 ? 'positive' : 'negative'}, score ${shown(scoreOf(one))}`;
   const told = (wanted: (c: number) => boolean) =>
-    labels.flatMap((_, c) => (wanted(c) ? [`${names?.[c] ?? `class ${c + 1}`} ${shown(scores[c])}`] : []));
+    labels.flatMap((_, c) => (wanted(c) ? [`${className(names, c)} ${shown(scores[c])}`] : []));
   const present = told((c) => labels[c] === 1);
   const alarms = told((c) => labels[c] === 0 && scores[c]! > CALLED);
   const wrong = alarms.length === 0 ? '' : `; wrongly called ${alarms.join(', ')}`;

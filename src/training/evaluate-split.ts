@@ -18,7 +18,7 @@ import { Interrupt } from './interrupt.js';
 import type { Logger } from './logging.js';
 import { createProgress, type ProgressReporter } from './progress.js';
 import { buildModel } from './setup.js';
-import { packageVersion } from './summary.js';
+import { packageVersion } from './versions.js';
 import { makeWritable } from './work-dir.js';
 
 export interface EvaluateSplitOptions {

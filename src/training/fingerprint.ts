@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import type { Config } from '../config/schema.js';
-import { packageVersion } from './summary.js';
+import { packageVersion } from './versions.js';
 
 async function sha256(path: string): Promise<string> {
   const hash = createHash('sha256');

@@ -19,7 +19,7 @@ import type { TrainLog } from './log.js';
 import { loadPretrained } from './pretrained.js';
 import { keepBest, resumeFrom } from './resume.js';
 import { buildModel, buildOptimizer } from './setup.js';
-import { versionsInUse } from './summary.js';
+import { versionsInUse } from './versions.js';
 
 export interface TrainOptions {
   device: Device;

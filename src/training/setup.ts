@@ -3,7 +3,7 @@ import { WeTr } from '../models/wetr.js';
 import { PolyWarmupAdamW } from '../optim/poly-warmup-adamw.js';
 import { type Device, setDeterministic } from '../tensor/index.js';
 import { positiveWeights } from './class-weights.js';
-import type { StepOptions } from './step.js';
+import type { StepOptions } from './step-options.js';
 
 /**
  * The model that a configuration describes, freshly initialised; from here on the process computes as `train.deterministic`

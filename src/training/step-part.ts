@@ -18,7 +18,7 @@ import { span } from '../profile/index.js';
 import { Tensor } from '../tensor/index.js';
 import { NUMBERS } from './queued-step.js';
 import type { Phase } from './schedule.js';
-import type { StepOptions } from './step.js';
+import type { StepOptions } from './step-options.js';
 
 /** What a batch has to learn from, on the device. */
 export interface StepPart {

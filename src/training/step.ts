@@ -1,40 +1,17 @@
-import type { PipelineOptions } from '../cam/pipeline.js';
-import type { Ddp } from '../distributed/ddp.js';
 import type { Picture } from '../export/grid.js';
 import type { Batch } from '../loading/batch.js';
 import type { Wanted, WeTr } from '../models/wetr.js';
 import type { PolyWarmupAdamW } from '../optim/poly-warmup-adamw.js';
 import { span } from '../profile/index.js';
-import { type Device, noGrad, scope, Tensor } from '../tensor/index.js';
+import { noGrad, scope, Tensor } from '../tensor/index.js';
 import { stepPictures } from './pictures.js';
 import { QueuedStep, type StepResult } from './queued-step.js';
 import type { Phase } from './schedule.js';
-import type { StepGraphs } from './step-graphs.js';
+import type { StepOptions } from './step-options.js';
 import { countTogether, learn, type PartLosses, prepare, type StepPart } from './step-part.js';
 
 export { QueuedStep, type StepResult } from './queued-step.js';
-
-export interface StepOptions extends PipelineOptions {
-  /** CAM passes in eval mode, or in train mode as the original runs them. */
-  camMode: 'eval' | 'train';
-  segDetach: boolean;
-  /** Take the maps at scale 1 from the training forward, of a batch in one piece. */
-  shareScaleOne?: boolean;
-  weights: { cls: number; seg: number; aff: number };
-  /** Factors on the classification loss of positive labels, one for each class. Absent: none. */
-  positiveWeights?: Float32Array | undefined;
-  device: Device;
-  /** Total stride of the encoder. */
-  stride: number;
-  /** Most images in the pictures of a logged step; 0 or absent: no pictures. */
-  pictures?: number;
-  /** Trains together with other processes, each with a share of the batch. */
-  ddp?: Ddp;
-  /** Whether somebody wants this process to stop: with `ddp` all learn of it with the step's numbers. */
-  stopAsked?: () => boolean;
-  /** Where steps are recorded; see stepGraphs(). Absent: nowhere. */
-  graphs?: StepGraphs | undefined;
-}
+export type { StepOptions } from './step-options.js';
 
 /** Buffers of the model with copies: a forward pass in train mode moves batch-norm statistics. */
 function statisticsOf(model: WeTr): [own: Tensor, before: Tensor][] {

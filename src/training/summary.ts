@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import type { SplitReport } from '../datasets/split-report.js';
-import { buildInfo, type Device, getNumThreads } from '../tensor/index.js';
+import { type Device, getNumThreads } from '../tensor/index.js';
 import type { EmptySteps } from './log.js';
 import type { TrainSession } from './session.js';
 import type { ValidationScores } from './validation-scores.js';
+import { type Versions, versionsInUse } from './versions.js';
 
 /** What summary.json holds: the scores of best.pth on validation, and how the run came by them. */
 export interface Summary extends ValidationScores {
@@ -28,20 +28,10 @@ export interface Summary extends ValidationScores {
   seed: number;
   device: Device;
   threads: number;
-  versions: { 'medical-afa': string; node: string; libtorch: string };
+  versions: Versions;
 }
 
 const REASONS_KEPT = 20;
-
-/** What computes: enough, with configuration and seed, to run the same again. */
-export const versionsInUse = (): Summary['versions'] => ({
-  'medical-afa': packageVersion(),
-  node: process.versions.node,
-  libtorch: buildInfo().torchVersion,
-});
-
-export const packageVersion = (): string =>
-  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
 
 export function summarise({ config, progress, splits, device, log, seconds }: TrainSession): Summary {
   const { best, iteration } = progress;

@@ -1,8 +1,8 @@
 import { requireSize } from '../cam/image-size.js';
 import type { Config } from '../config/schema.js';
+import { classNames } from '../datasets/class-names.js';
 import { Team } from '../distributed/index.js';
 import { type MapOptions, mapLabels, mapOptions } from '../evaluation/map-labels.js';
-import { classNames } from '../evaluation/score-table.js';
 import type { Batch } from '../loading/batch.js';
 import { batchImages } from '../loading/batch-images.js';
 import type { EvalLoader } from '../loading/loader.js';

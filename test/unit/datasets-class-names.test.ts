@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readCategoryNames } from '../../src/datasets/category-names.js';
-import { classNames } from '../../src/evaluation/score-table.js';
+import { classNames } from '../../src/datasets/class-names.js';
 import type { DatasetInfo } from '../../src/loading/loader.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'class-names-'));
