@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** node dist/evaluate.js: predicts a split, writes label maps and scores them. */
+import './cli/load-faults.js';
 import { readEvaluateArguments } from './cli/evaluate-options.js';
 import { openCommand } from './cli/open-command.js';
 import { runMain } from './cli/run-main.js';

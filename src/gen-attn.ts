@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** npm run gen-attn: exports attention maps from a checkpoint. */
+import './cli/load-faults.js';
 import { readGenAttnArguments } from './cli/gen-attn-options.js';
 import { openCommand } from './cli/open-command.js';
 import { runMain } from './cli/run-main.js';

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** node dist/inspect.js: what is in a dataset, before training. */
+import './cli/load-faults.js';
 import { readInspectArguments } from './cli/inspect-options.js';
 import { loadCommandConfig } from './cli/load-config.js';
 import { runMain } from './cli/run-main.js';

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** npm run parity -- FILE.safetensors: compares this implementation with a reference fixture, number by number. */
+import './cli/load-faults.js';
 import { createCommand } from './cli/command.js';
 import { addDeviceOptions, type DeviceArguments, deviceArgument } from './cli/compute-options.js';
 import { runMain } from './cli/run-main.js';

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** node dist/prepare.js: makes datasets, synthetic (`phantom`) or from public data (`nifti`, `voc`, ...). */
+import './cli/load-faults.js';
 import { runMain } from './cli/run-main.js';
 import { prepare } from './prepare/cli.js';
 import { StoppedError } from './prepare/coco-command.js';

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** node dist/report.js: the report of a finished run, on its validation split or on another. */
+import './cli/load-faults.js';
 import { loadCommandConfig } from './cli/load-config.js';
 import { readReportArguments } from './cli/report-options.js';
 import { runMain } from './cli/run-main.js';

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** node dist/train.js: trains, validates, and exports attention maps of the best checkpoint. */
+import './cli/load-faults.js';
 import { existsSync } from 'node:fs';
 import { beginProfile } from './cli/compute-options.js';
 import { loadCommandConfig } from './cli/load-config.js';

@@ -17,20 +17,30 @@ export function beforeFailing(tell: (fault: string) => void): void {
   farewells.push(tell);
 }
 
+/** Words an error and ends the process at once: a failed run must not hang on its workers. */
+function fail(error: unknown): never {
+  const { code, text } = describeFailure(error, process.argv.includes('--verbose'));
+  if (text !== '') process.stderr.write(`${text}\n`);
+  for (const tell of farewells) tell(firstLine(error));
+  process.exit(code);
+}
+
+/** Until runMain() is called: words what goes wrong while a command's modules load, as when the addon does not fit. */
+export function wordLoadFaults(): void {
+  process.once('uncaughtException', fail);
+}
+
 /**
  * Runs a command's main function. A number that it returns becomes the exit code. An error is printed as
- * one paragraph, with its stack only under --verbose, and ends the process at once: a failed run must not
- * hang on its workers.
+ * one paragraph, with its stack only under --verbose.
  */
 export async function runMain(main: () => Promise<unknown>): Promise<void> {
+  process.off('uncaughtException', fail);
   try {
     const code = await main();
     if (typeof code === 'number') process.exitCode = code;
   } catch (error) {
-    const { code, text } = describeFailure(error, process.argv.includes('--verbose'));
-    if (text !== '') process.stderr.write(`${text}\n`);
-    for (const tell of farewells) tell(firstLine(error));
-    process.exit(code);
+    fail(error);
   }
 }
 
