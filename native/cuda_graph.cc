@@ -136,6 +136,13 @@ void CudaGraph::replay() {
   TORCH_CHECK(parts_->graph, "Expected a recorded CUDA graph to replay");
   parts_->graph->replay();
 }
+
+void CudaGraph::dispose() {
+  if (!parts_->graph) return;
+  c10::cuda::getCurrentCUDAStream(parts_->device.index()).synchronize();  // a replay may be under way
+  parts_->graph.reset();
+  giveBack();
+}
 #else
 bool graphsPay(const at::Tensor&) { return false; }
 bool graphFits(at::Device) { return false; }
@@ -153,6 +160,7 @@ void CudaGraph::begin() {}
 void CudaGraph::end() {}
 void CudaGraph::abandon() {}
 void CudaGraph::replay() {}
+void CudaGraph::dispose() {}
 #endif
 
 void registerCudaGraph(Exports& m) {
@@ -168,6 +176,7 @@ void registerCudaGraph(Exports& m) {
   m.def("cudaGraphEnd", {"graph"}, +[](Graph graph) { graph->end(); });
   m.def("cudaGraphAbandon", {"graph"}, +[](Graph graph) { graph->abandon(); });
   m.def("cudaGraphReplay", {"graph"}, +[](Graph graph) { graph->replay(); });
+  m.def("cudaGraphDispose", {"graph"}, +[](Graph graph) { graph->dispose(); });
 }
 
 }  // namespace afa

@@ -35,6 +35,8 @@ class CudaGraph {
   void abandon();
   // On the current stream. Random numbers go on from the generator's present state, as they do without a graph.
   void replay();
+  // The recording goes, and its memory where no other graph is in it.
+  void dispose();
 
  private:
   struct Parts;

@@ -12,6 +12,8 @@ export interface Recording {
   record<T>(body: () => T): T;
   /** Does the recorded work, on the tensors that it was recorded with. */
   replay(): void;
+  /** Frees it, with its memory. */
+  dispose(): void;
 }
 
 /**
@@ -60,5 +62,9 @@ export class CudaGraph implements Recording {
 
   replay(): void {
     native.cudaGraphReplay(this.#handle);
+  }
+
+  dispose(): void {
+    native.cudaGraphDispose(this.#handle);
   }
 }

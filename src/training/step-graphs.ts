@@ -85,8 +85,8 @@ export class StepGraphs {
   }
 
   dispose(): void {
-    for (const { inputs, output } of this.#recorded.values())
-      for (const t of [...inputs, output]) t.dispose();
+    for (const { inputs, output, recording } of this.#recorded.values())
+      for (const made of [...inputs, output, recording]) made.dispose();
     this.#recorded.clear();
   }
 
@@ -123,7 +123,7 @@ export class StepGraphs {
           return output.clone();
         } catch (error) {
           this.#restore(after);
-          for (const input of own) input.dispose();
+          for (const made of [...own, recording]) made.dispose();
           this.dispose();
           this.#failed = true;
           this.options.warn(`Training steps run without CUDA graphs: ${(error as Error).message}`);

@@ -92,13 +92,13 @@ export class Workplace {
     return file;
   }
 
-  start(script: string, args: readonly string[]): Running {
+  start(script: string, args: readonly string[], environment: Readonly<Record<string, string>> = {}): Running {
     const file = compiled(script);
     if (!existsSync(file)) throw new Error(`Expected the compiled ${file}: run \`npm run build:ts\` first.`);
     const child = spawn(process.execPath, [file, ...args], {
       cwd: this.root,
       // A zone half an hour off every other clock shows where one is not local.
-      env: { ...process.env, OMP_NUM_THREADS: '1', TZ: 'Asia/Kolkata' },
+      env: { ...process.env, OMP_NUM_THREADS: '1', TZ: 'Asia/Kolkata', ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     return observe(child);

@@ -2,7 +2,7 @@
  * Steps through StepGraphs. Graphs themselves need a GPU (test/cuda): here a recording does the recorded work anew, so that
  * whatever a step has outside of its inputs and of the state would show.
  */
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import type { Batch } from '../../src/loading/batch.js';
 import { WeTr } from '../../src/models/wetr.js';
 import { native } from '../../src/native/index.js';
@@ -50,6 +50,8 @@ type Work = () => Tensor;
 
 /** As a CUDA graph seems from outside: recording does nothing, replaying does all. */
 class Again implements Recording {
+  /** Those that hold memory. */
+  static readonly living = new Set<Again>();
   #work: Work | undefined;
   #output: Tensor | undefined;
   constructor(readonly state: () => readonly Tensor[]) {}
@@ -66,6 +68,7 @@ class Again implements Recording {
     });
     for (const tensor of before) tensor.dispose();
     setRngState(random);
+    Again.living.add(this);
     this.#work = body as Work;
     this.#output = output as Tensor;
     noGrad(() => this.#output!.mul_(Number.NaN));
@@ -74,11 +77,17 @@ class Again implements Recording {
   replay(): void {
     scope(() => noGrad(() => this.#output!.copy_(this.#replayed())));
   }
+  dispose(): void {
+    Again.living.delete(this);
+    this.#work = undefined;
+  }
   #replayed(): Tensor {
     native.setGradEnabled(true);
     return this.#work!();
   }
 }
+
+afterEach(() => expect(Again.living).toEqual(new Set()));
 
 interface Run {
   results: StepResult[];

@@ -49,4 +49,5 @@ export const LEARNING = {
   /** In place of end, when what was to be recorded has thrown. */
   cudaGraphAbandon: takes<(graph: CudaGraphHandle) => void>(1),
   cudaGraphReplay: takes<(graph: CudaGraphHandle) => void>(1),
+  cudaGraphDispose: takes<(graph: CudaGraphHandle) => void>(1),
 };
