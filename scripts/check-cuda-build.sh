@@ -11,8 +11,8 @@ usage() {
 Usage: scripts/check-cuda-build.sh [--dir FOLDER] [--torch VERSION] [--jobs N] [--keep]
 
 Installs PyTorch with CUDA and NCCL into an environment of its own, builds the addon with every .cu file in a folder of
-its own, looks into what came out (nm, ldd, cuobjdump), loads it, and runs tests on the CPU device with it; on the GPU
-too where one answers. This checkout (its build/ included) stays as it is. Takes 10 to 40 minutes, about 3 GB of
+its own, looks into what came out (nm, ldd, cuobjdump), loads it, and runs tests on the CPU device with it, on the GPU
+too where one answers, and of the host's side of CUDA on a stand-in for one. This checkout (its build/ included) stays as it is. Takes 10 to 40 minutes, about 3 GB of
 downloads and ${NEEDED_GB} GB of disk. Needs \`npm run setup\` to have been run, Python with venv, and nvcc (which is
 installed from PyPI where there is none that fits).
 
@@ -235,6 +235,21 @@ run_tests() {
   sed -n 's/^ *\(Tests  .*\)/SAY \1/p' "$folder/logs/tests.txt"
 }
 
+# All that the host does on a GPU, over a CUDA runtime whose kernels do nothing; its headers are CUDA 13's.
+run_hollow() {
+  local includes library=$folder/hollow-gpu.so
+  case $(sed -n 's/^set(LIBTORCH_CUDA_VERSION "\(.*\)")/\1/p' "$folder/logs/libtorch-cuda.txt") in
+    13.*) ;;
+    *) echo "SAY skipped: it is written for CUDA 13"; return 0 ;;
+  esac
+  mapfile -t includes < <(sed -n 's/^AFA_\(cuda_runtime_api\|crt_host_defines\|cublas_v2\|cublasLt\)_h:PATH=//p' "$output/build/CMakeCache.txt" | sort -u)
+  includes+=("$(site)/nvidia/cudnn/include")
+  "$root/test/cuda/hollow/build.sh" "$(site)/torch" "$library" "${includes[@]}"
+  cd "$root"
+  HOLLOW_GPU=$library NO_COLOR=1 node node_modules/vitest/vitest.mjs run test/cuda/hollow.test.ts 2>&1 | tee "$folder/logs/hollow.txt"
+  sed -n 's/^ *\(Tests  .*\)/SAY \1/p' "$folder/logs/hollow.txt"
+}
+
 before=$(checkout_state)
 export MEDICAL_AFA_PREBUILD=$output
 step "Tools" check_tools
@@ -247,6 +262,7 @@ step "Kernels" check_kernels
 step "Load with node" load
 step "--cuda without a GPU" check_refusal
 step "Tests" run_tests
+step "A training on a GPU that computes nothing" run_hollow
 [ "$(checkout_state)" = "$before" ] || fail "Expected the checkout to be as before, but git status or build/ has changed."
 done_well=1
 echo "All is well ($SECONDS s); the checkout is as it was."
