@@ -5,7 +5,14 @@
  */
 
 // Class activation maps and what is made of them: pixel labels, affinity labels, propagation, refinement.
-export { affinityLabel, propagateCam, transitionMatrix } from './cam/affinity.js';
+export {
+  affinityKinds,
+  affinityLabel,
+  cellLabels,
+  type LabelPoint,
+  propagateCam,
+  transitionMatrix,
+} from './cam/affinity.js';
 export { type Boxes, boxMask } from './cam/boxes.js';
 export { denormalize } from './cam/denormalize.js';
 export { CRF_DEFAULTS, type CrfOptions, denseCrf, denseCrfAsync } from './cam/dense-crf.js';
@@ -112,10 +119,12 @@ export { hashSeed, Random, type RandomState } from './loading/random.js';
 export type { Augmentation, AugmentOptions } from './loading/transforms.js';
 // Losses and optimizer.
 export {
+  type AffinityBalance,
   type AffinityLoss,
   getAffLoss,
   getSegLoss,
   multilabelSoftMarginLoss,
+  PAIR,
   type SegLoss,
   type SharedBatch,
 } from './losses/index.js';

@@ -1,3 +1,4 @@
+import { PAIR } from '../losses/index.js';
 import { native } from '../native/index.js';
 import { Tensor } from '../tensor/index.js';
 import { softmaxWithBackground } from './pseudo-labels.js';
@@ -19,6 +20,42 @@ export function affinityLabel(
   return new Tensor(
     native.affinityLabel(Tensor.handle(label), grid[0], grid[1], Tensor.handle(near), ignoreIndex),
   );
+}
+
+/** Where in its cell of the affinity's grid a pixel label is read. */
+export type LabelPoint = 'corner' | 'centre';
+
+/**
+ * One pixel label for each cell of the affinity's grid: int64 [B, h, w].
+ * @param label [B, H, W]
+ * @param point corner: as nearest-neighbour scaling reads it (original). centre: where the walk's maps have a cell's value,
+ *   which bilinear scaling brings there. Half a cell lies between the two, which is much of an object of few cells.
+ */
+export function cellLabels(label: Tensor, grid: readonly [number, number], point: LabelPoint): Tensor {
+  const offset = point === 'centre' ? 0.5 : 0;
+  const take = (labels: Tensor, dim: number, cells: number) => {
+    const size = labels.shape[dim]!;
+    const at = Array.from({ length: cells }, (_, i) => BigInt(Math.floor(((i + offset) * size) / cells)));
+    const index = Tensor.from(BigInt64Array.from(at)).to({ device: labels.device });
+    return labels.indexSelect(dim, index);
+  };
+  return take(take(label, 1, grid[0]), 2, grid[1]);
+}
+
+/**
+ * affinityLabel() that tells pairs of background from pairs of one object class: for getAffLoss() by kind.
+ * @param cells int64 [B, h, w] from cellLabels
+ * @returns uint8 [B, N, N] of PAIR
+ */
+export function affinityKinds(cells: Tensor, near: Tensor, ignoreIndex: number): Tensor {
+  const [b, h, w] = cells.shape as [number, number, number];
+  const known = cells.maskedFill(cells.eq(ignoreIndex), PAIR.ignored);
+  const pairs = affinityLabel(known, [h, w], near, PAIR.ignored);
+  const background = known
+    .eq(0)
+    .reshape(b, h * w, 1)
+    .logicalAnd(pairs.eq(PAIR.same));
+  return pairs.maskedFill(background, PAIR.sameBackground);
 }
 
 /**

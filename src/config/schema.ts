@@ -180,6 +180,16 @@ const train = {
   aff_label_source: oneOf(['refined_pseudo_label', 'refined_aff_label']).describe(
     'Labels behind the affinity loss after the switch.',
   ),
+  aff_label_point: oneOf(['corner', 'centre'])
+    .default('corner')
+    .describe(
+      "Where in its cell affinity's label is read; corner as in the original, centre where maps have it.",
+    ),
+  aff_balance: oneOf(['pairs', 'kinds'])
+    .default('pairs')
+    .describe(
+      'Means in the affinity loss: of pairs alike and unlike, as in the original; or of background, object and unlike pairs.',
+    ),
   select: section(select),
   early_stop: int(1)
     .optional()

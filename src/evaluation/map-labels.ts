@@ -28,9 +28,9 @@ export interface MapLabels {
   cam: Tensor;
   /** int64 [B, H, W]: maps above the background score. */
   camLabels: Tensor;
-  /** [B, C, H, W]: maps after one random-walk step, of the classes that each image has; absent without `affinity`. */
+  /** [B, C, H, W]: maps after one random-walk step, of the classes that each image has, 0..1; absent without `affinity`. */
   refined?: Tensor;
-  /** int64 [B, H, W]: the strongest class of `refined`, or background. */
+  /** int64 [B, H, W]: the class of which the walk brought most, or background. */
   affLabels?: Tensor;
 }
 
@@ -61,8 +61,25 @@ export function mapLabels(
     const multi = { cam, affinity, grid: getDownSize([height, width], stride) };
     const [walked] = propagated(multi, valid, labels, [propagation.bkgScore], propagation.radius);
     const scores = walked!.interpolate([height, width]);
-    out.refined = scores.narrow(1, 1, cam.shape[1]!);
+    out.refined = stretchedShares(scores);
     out.affLabels = scores.argmax(1);
   }
   return out;
 }
+
+/**
+ * Each class's share of what the walk brought to a pixel, stretched to 0..1 for each map as CAMs are. Of one class the softmax
+ * before the walk leaves at most 0.41 to 0.66, on which thresholds 0.05 apart are too coarse; and what a pixel gets in all says
+ * how much it is like others, not what it is.
+ * @param walked [B, 1 + C, H, W]
+ * @returns [B, C, H, W], flat maps 0
+ */
+function stretchedShares(walked: Tensor): Tensor {
+  const classes = walked.shape[1]! - 1;
+  const shares = walked.narrow(1, 1, classes).div(walked.sum(1, true).add(EPSILON));
+  const raised = shares.sub(shares.amin([2, 3], true));
+  return raised.div(raised.amax([2, 3], true).add(EPSILON));
+}
+
+/** As in the original's scaling of CAMs. */
+const EPSILON = 1e-5;

@@ -46,9 +46,19 @@ export function labelCounts(label: Tensor, ignoreIndex = 255): Tensor {
   return Tensor.stack(kindsOf(label, ignoreIndex).map((kind) => kind.sum()));
 }
 
-/** int64 [2]: pairs of one class and of two that getAffLoss() counts. */
-export function pairCounts(label: Tensor): Tensor {
-  return Tensor.stack([label.eq(1).sum(), label.eq(0).sum()]);
+/** What is known of a pair of cells. */
+export const PAIR = { different: 0, same: 1, sameBackground: 2, ignored: 255 } as const;
+
+/**
+ * What the affinity loss takes means over. pairs: pairs of one class, and pairs of two (original). kinds: pairs of
+ * background, which then have a value of their own, pairs of one object class, and pairs of two.
+ */
+export type AffinityBalance = 'pairs' | 'kinds';
+
+/** int64: how many pairs getAffLoss() counts, of one class, of two, and by kind of background. */
+export function pairCounts(label: Tensor, balance: AffinityBalance = 'pairs'): Tensor {
+  const kinds = [PAIR.same, PAIR.different, ...(balance === 'kinds' ? [PAIR.sameBackground] : [])];
+  return Tensor.stack(kinds.map((kind) => label.eq(kind).sum()));
 }
 
 export interface SegLoss {
@@ -88,34 +98,63 @@ export function getSegLoss(logits: Tensor, label: Tensor, ignoreIndex = 255, sha
 
 export interface AffinityLoss {
   loss: Tensor;
-  /** int64 [2], pairs of one class and of two, plus one each: the divisors. */
+  /** int64 [2], pairs of one class and of two, plus one each. */
   counts: Tensor;
   /** The same as numbers: reading one waits for the device. */
   readonly posCount: number;
   readonly negCount: number;
 }
 
+/** Sums of 1 - affinity over pairs of one class and of affinity over pairs of two, and int64 [2], how many they are. */
+const affinitySums = (affinity: Tensor, label: Tensor) =>
+  native.affinitySums(Tensor.handle(affinity), Tensor.handle(label)).map((handle) => new Tensor(handle)) as [
+    same: Tensor,
+    different: Tensor,
+    counts: Tensor,
+  ];
+
 /**
- * Pulls predicted affinity to 1 for pairs of one class and to 0 for pairs of two (AFA, equation 6; original:
- * get_aff_loss).
+ * Pulls predicted affinity to 1 for pairs of one class and to 0 for pairs of two: half the mean over the ones plus half the
+ * mean over the others (AFA, equation 6; original: get_aff_loss).
+ * By kind, pairs of background and pairs of an object have a quarter each, as in AffinityNet (Ahn and Kwak, CVPR 2018): of a
+ * small object's image nearly all pairs of one class are background, and in their mean the object's own do not count.
  * @param affinity [B, N, N] in (0, 1)
- * @param label [B, N, N] uint8: 1 same class, 0 different, other values ignored
+ * @param label [B, N, N] uint8 of PAIR
  * @param shared the processes whose batches together are averaged over; counts are then theirs
  */
-export function getAffLoss(affinity: Tensor, label: Tensor, shared?: SharedBatch): AffinityLoss {
-  const [same, different, own] = native
-    .affinitySums(Tensor.handle(affinity), Tensor.handle(label))
-    .map((handle) => new Tensor(handle)) as [Tensor, Tensor, Tensor];
-  const counts = (shared ? shared.sum(own) : own).add(1);
-  const mean = (sum: Tensor, kind: 0 | 1) => meanOver(sum, counts.select(0, kind), shared);
+export function getAffLoss(
+  affinity: Tensor,
+  label: Tensor,
+  shared?: SharedBatch,
+  balance: AffinityBalance = 'pairs',
+): AffinityLoss {
+  const [same, different, own] = affinitySums(affinity, label);
+  const background = balance === 'kinds' ? backgroundSums(affinity, label) : undefined;
+  const all = background ? Tensor.cat([own, background.count]) : own;
+  const counts = (shared ? shared.sum(all) : all).add(1);
+  const mean = (sum: Tensor, kind: 0 | 1 | 2) => meanOver(sum, counts.select(0, kind), shared);
+  const alike = background ? mean(same, 0).add(mean(background.same, 2)).mul(0.5) : mean(same, 0);
+  const shown = background ? oneOfBoth(counts) : counts;
   return {
-    loss: mean(same, 0).add(mean(different, 1)).mul(0.5),
-    counts,
+    loss: alike.add(mean(different, 1)).mul(0.5),
+    counts: shown,
     get posCount() {
-      return read(counts, 0);
+      return read(shown, 0);
     },
     get negCount() {
-      return read(counts, 1);
+      return read(shown, 1);
     },
   };
 }
+
+/** The sum over pairs of background, and int64 [1], how many they are. */
+function backgroundSums(affinity: Tensor, label: Tensor): { same: Tensor; count: Tensor } {
+  const isBackground = label.eq(PAIR.sameBackground);
+  const alone = label.maskedFill(isBackground.logicalNot(), PAIR.ignored).maskedFill(isBackground, PAIR.same);
+  const [same, , counts] = affinitySums(affinity, alone);
+  return { same, count: counts.narrow(0, 0, 1) };
+}
+
+/** Counts of three kinds, plus one each, as those of one class and of two. */
+const oneOfBoth = (counts: Tensor): Tensor =>
+  Tensor.stack([counts.select(0, 0).add(counts.select(0, 2)).sub(1), counts.select(0, 1)]);

@@ -69,6 +69,8 @@ export function stepOptions(config: Config, device: Device, labels: readonly Uin
     shareScaleOne: cam.share_scale_1,
     segDetach: train.seg_detach,
     weights: train.loss_weights,
+    affLabelPoint: train.aff_label_point,
+    affBalance: train.aff_balance,
     positiveWeights: positiveWeights(train.positive_weight, labels, dataset.num_classes - 1),
     device,
     stride: backbone.stride.reduce((product, s) => product * s, 1),

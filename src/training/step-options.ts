@@ -1,5 +1,7 @@
+import type { LabelPoint } from '../cam/affinity.js';
 import type { PipelineOptions } from '../cam/pipeline.js';
 import type { Ddp } from '../distributed/ddp.js';
+import type { AffinityBalance } from '../losses/index.js';
 import type { Device } from '../tensor/index.js';
 import type { StepGraphs } from './step-graphs.js';
 
@@ -11,6 +13,10 @@ export interface StepOptions extends PipelineOptions {
   /** Take the maps at scale 1 from the training forward, of a batch in one piece. */
   shareScaleOne?: boolean;
   weights: { cls: number; seg: number; aff: number };
+  /** Where in its cell a pixel label is read for affinity. Absent: the corner, as in the original. */
+  affLabelPoint?: LabelPoint;
+  /** What the affinity loss takes means over. Absent: pairs, as in the original. */
+  affBalance?: AffinityBalance;
   /** Factors on the classification loss of positive labels, one for each class. Absent: none. */
   positiveWeights?: Float32Array | undefined;
   device: Device;

@@ -1,5 +1,5 @@
 /** A batch of a step: all of it, or one of those that are accumulated. */
-import { affinityLabel } from '../cam/affinity.js';
+import { affinityKinds, affinityLabel, cellLabels } from '../cam/affinity.js';
 import { getDownSize } from '../cam/down-size.js';
 import { type PixelLabels, pixelLabels } from '../cam/pipeline.js';
 import { radiusMask } from '../cam/radius-mask.js';
@@ -78,24 +78,47 @@ export function prepare(
     const made = pixelLabels(model, input, phase === 'affinity', options, show);
     const grid = getDownSize([batch.height, batch.width], options.stride);
     const near = radiusMask(grid, options.radius, device);
-    const pairs = affinityLabel(made.affinity, grid, near, options.thresholds.ignoreIndex);
+    const pairs = labelPairs(made.affinity, grid, near, options);
     return { images, labels, positive, targets: { refined: made.refined, pairs }, made, out };
   } finally {
     model.train(training);
   }
 }
 
+/** uint8 [B, N, N]: what affinity learns of each pair of cells. */
+function labelPairs(
+  label: Tensor,
+  grid: [number, number],
+  near: Tensor,
+  { affLabelPoint: point = 'corner', affBalance = 'pairs', thresholds }: StepOptions,
+): Tensor {
+  const { ignoreIndex } = thresholds;
+  if (affBalance === 'kinds') return affinityKinds(cellLabels(label, grid, point), near, ignoreIndex);
+  // Nearest-neighbour scaling, which is part of the labels' kernel, reads corners.
+  const read = point === 'corner' ? label : cellLabels(label, grid, point);
+  return affinityLabel(read, grid, near, ignoreIndex);
+}
+
 /** Counts of several parts, in all processes, known before the first of them learns: their losses are then one batch's. */
-export function countTogether(parts: readonly StepPart[], { ddp, thresholds }: StepOptions): Shared {
+export function countTogether(
+  parts: readonly StepPart[],
+  { ddp, thresholds, affBalance }: StepOptions,
+): Shared {
   if (!parts[0]!.targets) return { seg: undefined, aff: undefined };
   const counts = parts.map(({ targets }) =>
-    Tensor.stack([labelCounts(targets!.refined, thresholds.ignoreIndex), pairCounts(targets!.pairs)]),
+    Tensor.cat([
+      labelCounts(targets!.refined, thresholds.ignoreIndex),
+      pairCounts(targets!.pairs, affBalance),
+    ]),
   );
   const own = Tensor.stack(counts).sum(0);
   const whole = ddp ? ddp.sum(own) : own;
   const processes = parts.length * (ddp?.processes ?? 1);
-  const shared = (kind: number): SharedBatch => ({ processes, sum: () => whole.select(0, kind) });
-  return { seg: shared(0), aff: shared(1) };
+  const shared = (start: number, length: number): SharedBatch => ({
+    processes,
+    sum: () => whole.narrow(0, start, length),
+  });
+  return { seg: shared(0, 2), aff: shared(2, whole.shape[0]! - 2) };
 }
 
 export interface PartLosses {
@@ -127,7 +150,7 @@ export function learn(
     const [, , height, width] = images.shape as [number, number, number, number];
     const logits = out.seg!.interpolate([height, width]);
     const seg = getSegLoss(logits, targets.refined, thresholds.ignoreIndex, shared.seg);
-    const aff = getAffLoss(out.affinity!, targets.pairs, shared.aff);
+    const aff = getAffLoss(out.affinity!, targets.pairs, shared.aff, options.affBalance);
     const whole = loss.add(seg.loss.mul(weights.seg)).add(aff.loss.mul(weights.aff));
     const counts = [seg.counts, aff.counts].flatMap((two) => [two.select(0, 0), two.select(0, 1)]);
     return { loss: whole, numbers: [whole, cls, seg.loss, aff.loss, ...counts], out, logits };

@@ -32,7 +32,7 @@ function batchOf(first: number, count: number): Batch {
 }
 
 /** One step of a fresh model, in eval mode: BatchNorm would normalise over each part by itself. */
-function step(batch: Batch | Batch[], phase: 'cls' | 'cam' | 'affinity') {
+function step(batch: Batch | Batch[], phase: 'cls' | 'cam' | 'affinity', more: Partial<StepOptions> = {}) {
   setupSeed(1);
   using model = new WeTr({ backbone: 'mit_b0', numClasses: 2, dropPath: 0, headDropout: 0 }).eval();
   const parameters = [...model.parameters().values()];
@@ -43,7 +43,7 @@ function step(batch: Batch | Batch[], phase: 'cls' | 'cam' | 'affinity') {
     warmupRatio: 1,
     power: 1,
   });
-  const result = trainStep(model, optimizer, batch, phase, OPTIONS, true);
+  const result = trainStep(model, optimizer, batch, phase, { ...OPTIONS, ...more }, true);
   // First moments after one step are a tenth of the gradients.
   const moments = optimizer
     .state()
@@ -52,10 +52,17 @@ function step(batch: Batch | Batch[], phase: 'cls' | 'cam' | 'affinity') {
   return { result, moments };
 }
 
-describe.each(['cls', 'cam', 'affinity'] as const)('accumulated batches in phase %s', (phase) => {
+const BY_KIND: Partial<StepOptions> = { affBalance: 'kinds', affLabelPoint: 'centre' };
+
+describe.each([
+  ['cls', {}],
+  ['cam', {}],
+  ['affinity', {}],
+  ['affinity', BY_KIND],
+] as const)('accumulated batches in phase %s with %o', (phase, more) => {
   it('have the losses, counts and gradients of the whole batch', () => {
-    const whole = step(batchOf(0, 4), phase);
-    const parts = step([batchOf(0, 2), batchOf(2, 2)], phase);
+    const whole = step(batchOf(0, 4), phase, more);
+    const parts = step([batchOf(0, 2), batchOf(2, 2)], phase, more);
     const { loss, clsLoss, segLoss, affLoss, segAgreement, ...counts } = parts.result;
     const losses = { loss, clsLoss, segLoss, affLoss };
     for (const [name, value] of Object.entries(losses))
@@ -69,6 +76,16 @@ describe.each(['cls', 'cam', 'affinity'] as const)('accumulated batches in phase
     expect(largest).toBeGreaterThan(0);
     expectClose(parts.moments, whole.moments, largest * 1e-4);
   });
+});
+
+it('pairs by kind make another loss of as many pairs, and cells read at their centres other pairs', () => {
+  const [original, byKind, atCentre] = [{}, { affBalance: 'kinds' }, BY_KIND].map(
+    (more) => step(batchOf(0, 4), 'affinity', more as Partial<StepOptions>).result,
+  );
+  expect(byKind).toMatchObject({ posCount: original!.posCount, negCount: original!.negCount });
+  expect(byKind!.affLoss).not.toBeCloseTo(original!.affLoss, 4);
+  expect(byKind).toMatchObject({ clsLoss: original!.clsLoss, segLoss: original!.segLoss });
+  expect([atCentre!.posCount, atCentre!.negCount]).not.toEqual([byKind!.posCount, byKind!.negCount]);
 });
 
 it('an image that is not finite leaves the whole step out, whichever part has it', () => {

@@ -1,7 +1,13 @@
 /** Labels from maps: boxes, thresholds, readings, background, affinity. Expected values by hand or by plain loops. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { affinityLabel, propagateCam, transitionMatrix } from '../../src/cam/affinity.js';
+import {
+  affinityKinds,
+  affinityLabel,
+  cellLabels,
+  propagateCam,
+  transitionMatrix,
+} from '../../src/cam/affinity.js';
 import { boxMask, boxOf } from '../../src/cam/boxes.js';
 import { denormalize } from '../../src/cam/denormalize.js';
 import { getDownSize } from '../../src/cam/down-size.js';
@@ -263,6 +269,87 @@ describe('affinity', () => {
       ),
       { numRuns: 50 },
     );
+  });
+
+  run('cellLabels reads corners, as affinityLabel does, or centres', () => {
+    const label = int64(
+      Array.from({ length: 2 * 6 * 8 }, (_, i) => i),
+      [2, 6, 8],
+    );
+    const rows = (at: number[][]) => at.flatMap(([y, ...xs]) => xs.map((x) => y! * 8 + x));
+    const corners = rows([
+      [0, 0, 4],
+      [2, 0, 4],
+      [4, 0, 4],
+    ]);
+    const centres = rows([
+      [1, 2, 6],
+      [3, 2, 6],
+      [5, 2, 6],
+    ]);
+    const both = (values: number[]) => [...values, ...values.map((value) => value + 48)];
+    for (const [point, values] of [
+      ['corner', corners],
+      ['centre', centres],
+    ] as const)
+      expect(facts(cellLabels(label, [3, 2], point))).toEqual({
+        values: both(values),
+        shape: [2, 3, 2],
+        dtype: 'int64',
+      });
+  });
+
+  it('affinityKinds is affinityLabel but for pairs of background, whatever the ignored label is', () => {
+    const cases = fc.record({
+      ignored: fc.constantFrom(2, 3, 255),
+      labels: fc.array(fc.constantFrom(0, 1, 2, 3, 255), { minLength: 12, maxLength: 12 }),
+      radius: fc.integer({ min: 0, max: 2 }),
+    });
+    fc.assert(
+      fc.property(cases, ({ ignored, labels, radius }) =>
+        scope(() => {
+          const near = getMaskByRadius(2, 3, radius);
+          const known = (label: number) => label !== ignored && label !== 255;
+          const kind = (b: number, i: number, j: number) => {
+            const [one, other] = [labels[6 * b + i]!, labels[6 * b + j]!];
+            if (!known(one) || !known(other) || !near[6 * i + j]) return 255;
+            return one === other ? (one === 0 ? 2 : 1) : 0;
+          };
+          const out = affinityKinds(int64(labels, [2, 2, 3]), Tensor.from(near, [6, 6], 'bool'), ignored);
+          const values = Array.from({ length: 72 }, (_, k) =>
+            kind(Math.floor(k / 36), Math.floor(k / 6) % 6, k % 6),
+          );
+          expect(facts(out)).toEqual({ values, shape: [2, 6, 6], dtype: 'uint8' });
+        }),
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  it('labels of cells’ centres lie where the walk has the maps; those of corners lie half a cell beside them', () => {
+    // A lesion of 20 x 20 pixels on 6 x 6 cells of 16, wherever it lies: a map of it walks by the affinity of itself.
+    const SIDE = 96;
+    const overlap = (y0: number, x0: number, point: 'corner' | 'centre') =>
+      scope(() => {
+        const inside = (y: number, x: number) => y >= y0 && y < y0 + 20 && x >= x0 && x < x0 + 20;
+        const mask = Array.from({ length: SIDE * SIDE }, (_, i) =>
+          Number(inside(Math.floor(i / SIDE), i % SIDE)),
+        );
+        const cells = cellLabels(int64(mask, [1, SIDE, SIDE]), [6, 6], point);
+        const near = radiusMask([6, 6], 8);
+        const affinity = affinityLabel(cells, [6, 6], near, 255).to({ dtype: 'float32' });
+        const map = Tensor.from(Float32Array.from(mask), [1, 1, SIDE, SIDE]).interpolate([6, 6]);
+        const walked = propagateCam(map, transitionMatrix(affinity, near), Tensor.ones([1, 1]), 0.35);
+        const label = numbers(walked.interpolate([SIDE, SIDE]).argmax(1));
+        const both = label.filter((value, i) => value === 1 && mask[i] === 1).length;
+        return (2 * both) / (label.filter((value) => value === 1).length + 400);
+      });
+    const places = [20, 25, 30, 35, 40].flatMap((y) => [20, 25, 30, 35, 40].map((x) => [y, x] as const));
+    const mean = (point: 'corner' | 'centre') =>
+      places.reduce((sum, [y, x]) => sum + overlap(y, x, point), 0) / places.length;
+    const [centre, corner] = [mean('centre'), mean('corner')];
+    expect(centre).toBeGreaterThan(0.6);
+    expect(corner).toBeLessThan(centre - 0.2);
   });
 
   run('transitionMatrix squares near pairs and scales columns by their sum plus 0.1', () => {

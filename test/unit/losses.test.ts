@@ -1,7 +1,13 @@
 /** Losses against their formulas in plain loops; against PyTorch where a Python with it is found. */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { getAffLoss, getSegLoss, multilabelSoftMarginLoss } from '../../src/losses/index.js';
+import {
+  getAffLoss,
+  getSegLoss,
+  multilabelSoftMarginLoss,
+  PAIR,
+  pairCounts,
+} from '../../src/losses/index.js';
 import { scope, Tensor } from '../../src/tensor/index.js';
 import { expectClose, numbers } from '../native/support.js';
 import { findPython, runPython } from '../oracles/python.js';
@@ -151,6 +157,53 @@ describe('getAffLoss', () => {
     const affinity = leaf(Float64Array.of(0.2, 0.4, 0.6, 0.8), [1, 2, 2]);
     getAffLoss(affinity, Tensor.from(Uint8Array.of(1, 0, 255, 0), [1, 2, 2])).loss.backward();
     expectClose(numbers(affinity.grad!), [-0.5 / 2, 0.5 / 3, 0, 0.5 / 3], 1e-12);
+  });
+});
+
+describe('getAffLoss by kind', () => {
+  it('is a quarter of each mean over like pairs and half of that over unlike ones: counts start at one', () => {
+    const labels = fc.array(fc.constantFrom(...Object.values(PAIR)), { minLength: 18, maxLength: 18 });
+    fc.assert(
+      fc.property(labels, (label) =>
+        scope(() => {
+          const affinity = wave(18).map((v) => 1 / (1 + Math.exp(-v)));
+          const pairs = Tensor.from(Uint8Array.from(label), [2, 3, 3]);
+          const out = getAffLoss(Tensor.from(affinity, [2, 3, 3]), pairs, undefined, 'kinds');
+          const of = (kind: number) => [...affinity].filter((_, i) => label[i] === kind);
+          const mean = (values: number[]) => values.reduce((a, b) => a + b, 0) / (values.length + 1);
+          const [object, background] = [PAIR.same, PAIR.sameBackground].map((kind) =>
+            of(kind).map((a) => 1 - a),
+          );
+          const unlike = of(PAIR.different);
+          expect(out.loss.item()).toBeCloseTo((mean(object!) + mean(background!)) / 4 + mean(unlike) / 2, 10);
+          expect([out.posCount, out.negCount]).toEqual([
+            object!.length + background!.length + 1,
+            unlike.length + 1,
+          ]);
+          expect(numbers(pairCounts(pairs, 'kinds'))).toEqual(
+            [object!, unlike, background!].map(({ length }) => length),
+          );
+        }),
+      ),
+    );
+  });
+
+  run('a small object’s own pairs weigh as much as all of the background’s', () => {
+    // Two cells of 36: 4 pairs of the object, 1156 of background, 136 of both.
+    const isObject = (cell: number) => cell === 14 || cell === 15;
+    const kind = (i: number, j: number) => (isObject(i) !== isObject(j) ? 0 : isObject(i) ? 1 : 2);
+    const kinds = Uint8Array.from({ length: 36 * 36 }, (_, k) => kind(Math.floor(k / 36), k % 36));
+    const pull = (label: Uint8Array, balance: 'pairs' | 'kinds') => {
+      const affinity = leaf(new Float64Array(36 * 36).fill(0.5), [1, 36, 36]);
+      getAffLoss(affinity, Tensor.from(label, [1, 36, 36]), undefined, balance).loss.backward();
+      const gradient = numbers(affinity.grad!);
+      return [1, 2, 0].map((of) =>
+        gradient.reduce((sum, g, k) => (kinds[k] === of ? sum + Math.abs(g) : sum), 0),
+      );
+    };
+    const original = kinds.map((k) => (k === PAIR.sameBackground ? PAIR.same : k));
+    expectClose(pull(original, 'pairs'), [4 / 1161 / 2, 1156 / 1161 / 2, 136 / 137 / 2], 1e-12);
+    expectClose(pull(kinds, 'kinds'), [4 / 5 / 4, 1156 / 1157 / 4, 136 / 137 / 2], 1e-12);
   });
 });
 

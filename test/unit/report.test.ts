@@ -1,12 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type CaseRow, evaluateCases } from '../../src/metrics/index.js';
+import { type CaseRow, evaluateCases, measureMap } from '../../src/metrics/index.js';
 import { captionOf, chooseCases } from '../../src/report/build-gallery.js';
 import { chart, ticks } from '../../src/report/chart.js';
 import { contourPath } from '../../src/report/contour.js';
 import { html } from '../../src/report/html.js';
 import { briefCell } from '../../src/report/numbers.js';
 import { classificationSection } from '../../src/report/sections/classification.js';
+import { localisationSection } from '../../src/report/sections/localisation.js';
 
 describe('html', () => {
   it('lets no value become markup, and markup pass', () => {
@@ -157,4 +158,31 @@ describe('a report of several classes', () => {
     const { text } = classificationSection(evaluateCases(cases, { classes: CLASSES, bootstrap }));
     expect(text).toContain('With 2 images they are too narrow');
   });
+});
+
+describe('localisationSection', () => {
+  /** One positive slice of four pixels, whose maps find so many of its two. */
+  const evaluated = (cam: number, refined: number) => {
+    const mask = Uint8Array.of(1, 1, 0, 0);
+    const found = (count: number) =>
+      measureMap(
+        Float32Array.from(mask, (_, i) => Number(i < count)),
+        mask,
+      );
+    const localisation = { cam: [found(cam)], refined: [found(refined)] };
+    const cases = [{ name: 'a', labels: [1], scores: [0.9], localisation }];
+    return evaluateCases(cases, { chooseMapThresholds: true });
+  };
+
+  it.each([
+    [2, 1, true],
+    [2, 2, false],
+    [1, 2, false],
+  ])(
+    'says of a CAM that finds %d and a propagated one that finds %d that it became worse: %s',
+    (cam, refined, worse) => {
+      const { text } = localisationSection(evaluated(cam, refined));
+      expect(text.includes('are worse here')).toBe(worse);
+    },
+  );
 });

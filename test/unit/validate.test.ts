@@ -1,13 +1,17 @@
 /** Validation scores against the same numbers counted pixel by pixel, several classes an image. */
 import { describe, expect, it } from 'vitest';
 import { multiScaleCam } from '../../src/cam/multi-scale.js';
+import { loadConfig } from '../../src/config/load.js';
+import { mapLabels } from '../../src/evaluation/map-labels.js';
 import type { Batch } from '../../src/loading/batch.js';
 import { batchImages } from '../../src/loading/batch-images.js';
 import type { EvalLoader } from '../../src/loading/loader.js';
 import { WeTr } from '../../src/models/wetr.js';
 import { noGrad, setupSeed, Tensor } from '../../src/tensor/index.js';
+import { stepOptions } from '../../src/training/setup.js';
 import { type ValidateOptions, validate } from '../../src/training/validate.js';
 import { validationTable } from '../../src/training/validation-table.js';
+import { expectClose } from '../native/support.js';
 
 const CLASSES = 4;
 const LABELS = CLASSES - 1;
@@ -139,6 +143,66 @@ function plainScores(pairs: [number, number][]) {
   const mean = (values: number[]) => values.reduce((a, b) => a + b) / values.length;
   return { pAcc: count((t, p) => t === p) / counted.length, mAcc: mean(recall), miou: mean(iou), iou };
 }
+
+it('keys for small objects reach training; the original’s ways are the defaults', () => {
+  const options = (...set: string[]) =>
+    stepOptions(loadConfig({ file: 'configs/lasc_attn_reg.yaml', set }).config, 'cpu');
+  expect(options()).toMatchObject({ affLabelPoint: 'corner', affBalance: 'pairs' });
+  const small = options('train.aff_label_point=centre', 'train.aff_balance=kinds');
+  expect(small).toMatchObject({ affLabelPoint: 'centre', affBalance: 'kinds' });
+});
+
+describe('mapLabels', () => {
+  const labelled = [1, 0, 1];
+  const refinedBy = (affinity: (from: number, to: number) => number) =>
+    noGrad(() => {
+      model.eval();
+      const images = batchImages(batches[0]!).narrow(0, 0, 1);
+      // 64 x 96 pixels: 4 x 6 cells.
+      const of = Float32Array.from({ length: 24 * 24 }, (_, k) => affinity(Math.floor(k / 24), k % 24));
+      const out = mapLabels(
+        model,
+        images,
+        Tensor.from(labelled, [1, LABELS]),
+        { affinity: Tensor.from(of, [1, 24, 24]) },
+        options,
+      );
+      return { maps: out.refined!.toFloat32(), affLabels: out.affLabels!.toFloat32() };
+    });
+  const self = (from: number, to: number) => (from === to ? 1 : 0);
+
+  it('stretches propagated maps to 0..1, and leaves those of absent classes 0', () => {
+    const { maps } = refinedBy((from, to) => Math.exp(-Math.abs(from - to)));
+    const pixels = 64 * 96;
+    for (const [c, label] of labelled.entries()) {
+      const map = maps.subarray(c * pixels, (c + 1) * pixels);
+      expect(map.reduce((a, b) => Math.min(a, b))).toBe(0);
+      expect(map.reduce((a, b) => Math.max(a, b))).toBeCloseTo(label, 3);
+    }
+  });
+
+  it('is flat where each cell is like all others', () => {
+    const everywhere = { ...options, propagation: { ...PROPAGATION, radius: 6 } };
+    const { refined } = noGrad(() =>
+      mapLabels(
+        model,
+        batchImages(batches[0]!).narrow(0, 0, 1),
+        Tensor.from(labelled, [1, LABELS]),
+        { affinity: Tensor.ones([1, 24, 24]) },
+        everywhere,
+      ),
+    );
+    expect(refined!.amax().item()).toBeLessThan(0.05);
+  });
+
+  it('does not take a cell that is like nothing else for one without the class', () => {
+    // Columns of the transition sum to less than 1 where affinity is small: 0.1 is in their divisor.
+    const sure = refinedBy(self);
+    const faint = refinedBy((from, to) => 0.2 * self(from, to));
+    expectClose(faint.maps, sure.maps, 1e-3);
+    expect(faint.affLabels).toEqual(sure.affLabels);
+  });
+});
 
 describe('validate', () => {
   it('scores head, CAM and propagated CAM as plain loops do', async () => {

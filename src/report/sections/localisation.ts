@@ -38,6 +38,7 @@ export function localisationSection({ localisation, classes }: Evaluation): Html
   const several = classes.length > 1 ? ` Means over ${classes.length} classes.` : '';
   return html`<section id="localisation"><h2>Localisation</h2>
 <p class="soft">Dice, IoU and distances over positive images, areas over negative ones.${several} ${maps.map(([name, map]) => thresholdText(name, map))}</p>
+${affinityNote(localisation)}
 <div class="scroll"><table><thead><tr><th scope="col">Score</th>${maps.map(([name]) => html`<th scope="col">${mapTitle(name)}</th>`)}</tr></thead>
 <tbody>${rows}</tbody></table></div>
 ${classes.length > 1 && perClassTable(maps)}
@@ -58,6 +59,13 @@ ${classes.length > 1 && perClassTable(maps)}
         marks: threshold === null ? [] : [{ x: Number(threshold), label: 'chosen' }],
       })}</figure>`,
   )}</div></section>`;
+}
+
+/** Said where the walk made maps worse: a reader would take them for the better ones. */
+function affinityNote({ cam, refined }: Evaluation['localisation']): Html | false {
+  const [before, after] = [cam?.scores.dice.value, refined?.scores.dice.value];
+  if (before == null || after == null || after >= before) return false;
+  return html`<p class="soft">${mapTitle('refined')}s are worse here than the ${mapTitle('cam').toLowerCase()}s that they are made from. They are made on the encoder's grid, whose cells have 16 pixels by default, and an object of few cells loses its outline there, or is lost altogether: "Small objects" in docs/evaluation.md says why, and what helps. Exported maps are class activation maps.</p>`;
 }
 
 type Maps = [name: string, map: Evaluation['localisation'][string]][];
