@@ -92,7 +92,11 @@ export class Workplace {
     return file;
   }
 
-  start(script: string, args: readonly string[], environment: Readonly<Record<string, string>> = {}): Running {
+  start(
+    script: string,
+    args: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+  ): Running {
     const file = compiled(script);
     if (!existsSync(file)) throw new Error(`Expected the compiled ${file}: run \`npm run build:ts\` first.`);
     const child = spawn(process.execPath, [file, ...args], {
