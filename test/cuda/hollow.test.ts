@@ -72,6 +72,16 @@ describe.skipIf(!library)(`on a hollow GPU${skipped}`, { timeout: 300_000 }, () 
     expectWell(await command(script, ['--config', config, '--cuda', ...args], { HOLLOW_LOG: log }));
   });
 
+  // Not blank: DDP's buckets travel through the device.
+  it('two processes train by NCCL, whose collectives leave each its own values', async () => {
+    const args = ['--nproc_per_node', '2', '--work_dir', 'two', '--set', 'train.cuda_graphs=off'];
+    const ended = await train(args, { HOLLOW_GPUS: '2', HOLLOW_BLANK: '0', HOLLOW_LOG: log });
+    expectWell(ended);
+    expect(ended.stderr).toContain('Working in 2 processes (nccl)');
+    expect(readFileSync(log, 'utf8')).toMatch(/^COLLECTIVE \d+ all-reduce$/m);
+    expect(place.files('two')).toContain('checkpoints/wetr_iter_24.pth');
+  });
+
   describe('a step', () => {
     type Asked = Record<
       'kernels' | 'graphLaunches' | 'waits' | 'captures' | 'faults' | 'reservedPeak',

@@ -11,7 +11,7 @@ c++ "${flags[@]}" -o "$out" "$here"/*.cc
 # All else that libtorch links: says its name when it is called, which a training never does.
 symbols() { nm -D "$@" | sed 's/@.*//' | awk '{ print $NF }' | sort -u; }
 symbols --undefined-only "$torch"/lib/lib{caffe2_nvrtc,c10_cuda,torch_cuda,torch_cuda_linalg}.so |
-  grep -E '^(__cuda|cuda[A-Z]|cu[A-Z]|cublas|cudnn)' >"$out.needed"
+  grep -E '^(__cuda|cuda[A-Z]|cu[A-Z]|cublas|cudnn|nccl)' >"$out.needed"
 missing=$out.missing.cc
 {
   echo '#include <cstdio>'
