@@ -67,6 +67,9 @@ interface ClassMap {
   camRaw: Float32Array<ArrayBuffer>;
 }
 
+/** Waiting for the disk would take longer than the maps. A failing machine may leave empty files: FinishedMaps knows them. */
+const UNFLUSHED = { flush: false };
+
 /** How many attention blocks the original saves. */
 const SAVED_BLOCKS = 4;
 
@@ -164,23 +167,24 @@ async function writeMap(
   for (const { index, score, camRaw } of map.classes)
     pictures.set(heatmapFileName(map.name, score, className(classNames, index)), stretch(camRaw));
   for (const [file, cam] of pictures)
-    await writePng(join(options.outputDir, file), overlayCam(map.rgb, cam), height, width);
+    await writePng(join(options.outputDir, file), overlayCam(map.rgb, cam), height, width, UNFLUSHED);
   options.finished?.removeOthers(map.name, [...pictures.keys()]);
   if (options.attnNpyDir && map.attention)
-    await writeNpyDictAsync(join(options.attnNpyDir, `${map.name}.npy`), map.attention);
+    await writeNpyDictAsync(join(options.attnNpyDir, `${map.name}.npy`), map.attention, UNFLUSHED);
   const plane = (data: Float32Array<ArrayBuffer>): NpyDictValue => ({
     dtype: 'float32',
     shape: [height, width],
     data,
   });
   // Last: a later run takes its presence for "done".
-  await writeNpyDictAsync(join(options.camNpyDir, `${map.name}.npy`), {
+  const arrays: Parameters<typeof writeNpyDictAsync>[1] = {
     cam: plane(map.cam),
     cam_raw: plane(map.camRaw),
     pred_score: new PyFloat(map.score),
     cls_label: { dtype: 'uint8', shape: [map.label.length], data: map.label },
     ...(map.classes.length > 0 && classPlanes(map.classes, height, width)),
-  });
+  };
+  await writeNpyDictAsync(join(options.camNpyDir, `${map.name}.npy`), arrays, UNFLUSHED);
 }
 
 /** Of several classes: numbers as in masks, and the unstretched map of each. */

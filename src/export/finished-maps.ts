@@ -23,9 +23,11 @@ const read = (path: string): string | undefined => {
   }
 };
 
-/** Nanoseconds; undefined for a missing file. */
-const modified = (path: string): bigint | undefined =>
-  statSync(path, { bigint: true, throwIfNoEntry: false })?.mtimeNs;
+/** Nanoseconds; undefined for a file that is missing, or empty as a machine that failed may leave it. */
+function modified(path: string): bigint | undefined {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return found?.size ? found.mtimeNs : undefined;
+}
 
 /**
  * Which maps of earlier runs may stay. A record in the folder of arrays says what maps are made from; it is written

@@ -1,5 +1,5 @@
 import sharp from 'sharp';
-import { writeFileAtomicAsync } from '../io/atomic.js';
+import { type WriteOptions, writeFileAtomicAsync } from '../io/atomic.js';
 
 /**
  * `{name}_{score}.png`, the score with three decimals: the original's names of heatmaps. That of one class of several is
@@ -33,6 +33,12 @@ export async function encodePng(rgb: Uint8Array, height: number, width: number):
  * Writes an RGB image as a PNG file, whole or not at all.
  * @throws RangeError as encodePng; FileAccessError when the file cannot be written
  */
-export async function writePng(path: string, rgb: Uint8Array, height: number, width: number): Promise<void> {
-  await writeFileAtomicAsync(path, await encodePng(rgb, height, width));
+export async function writePng(
+  path: string,
+  rgb: Uint8Array,
+  height: number,
+  width: number,
+  options?: WriteOptions,
+): Promise<void> {
+  await writeFileAtomicAsync(path, await encodePng(rgb, height, width), options);
 }

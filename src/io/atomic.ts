@@ -103,10 +103,19 @@ function flushFolder(folder: string): void {
   } catch {}
 }
 
+export interface WriteOptions {
+  /**
+   * Whether the file is on the disk when the promise resolves, which takes milliseconds. Without, it is whole or not there
+   * whatever becomes of the process; where the machine itself fails, it may be empty.
+   */
+  flush?: boolean;
+}
+
 /** As `writeFileAtomic`, without blocking the event loop: for exports beside other work. */
 export async function writeFileAtomicAsync(
   path: string,
   content: FileContent | AsyncIterable<Uint8Array>,
+  { flush = true }: WriteOptions = {},
 ): Promise<void> {
   const temporary = temporaryName(path);
   try {
@@ -122,7 +131,7 @@ export async function writeFileAtomicAsync(
             done += (await file.write(chunk, done, length)).bytesWritten;
           }
         }
-        await file.sync();
+        if (flush) await file.sync();
       } finally {
         await file.close();
       }
@@ -134,6 +143,7 @@ export async function writeFileAtomicAsync(
   } catch (error) {
     throw fileAccessError(error, 'write', path);
   }
+  if (!flush) return;
   await open(dirname(path), 'r')
     .then((folder) => folder.sync().finally(() => folder.close()))
     .catch(() => {});

@@ -3,7 +3,7 @@
  * element is the pickled dict. VOC and COCO label files and exported attention maps have this form.
  */
 import { Parser } from 'pickleparser';
-import { writeFileAtomic, writeFileAtomicAsync } from './atomic.js';
+import { type WriteOptions, writeFileAtomic, writeFileAtomicAsync } from './atomic.js';
 import { FileFormatError } from './file-error.js';
 import { descrOf, elementBytes, type NpyArray } from './npy.js';
 import { formatNpyHeader, NPY_DTYPES, parseNpyHeader } from './npy-header.js';
@@ -108,8 +108,12 @@ export function writeNpyDict(path: string, dict: Parameters<typeof encodeNpyDict
 }
 
 /** As `writeNpyDict`, without blocking the event loop while it writes: for exports beside other work. */
-export async function writeNpyDictAsync(...[path, dict]: Parameters<typeof writeNpyDict>): Promise<void> {
-  await writeFileAtomicAsync(path, encodeNpyDict(dict));
+export async function writeNpyDictAsync(
+  path: string,
+  dict: Parameters<typeof encodeNpyDict>[0],
+  options?: WriteOptions,
+): Promise<void> {
+  await writeFileAtomicAsync(path, encodeNpyDict(dict), options);
 }
 
 function describe(value: object): PyReduce | undefined {

@@ -147,6 +147,22 @@ describe('a run that was stopped', () => {
   });
 });
 
+describe('a machine that failed', () => {
+  it('may have left empty files: their maps are made again', async () => {
+    const before = contents();
+    const [first, second] = arrays();
+    const heatmap = place
+      .files('work/attention_maps')
+      .find((file) => file.startsWith(second!.slice(0, -'.npy'.length)));
+    for (const path of [place.path('work/cam_npy', first!), place.path('work/attention_maps', heatmap!)])
+      writeFileSync(path, '');
+    const { code, stderr } = await genAttn();
+    expect(stderr).toContain('Wrote 2 maps');
+    expect(code).toBe(0);
+    expect(contents()).toEqual(before);
+  });
+});
+
 describe('folders', () => {
   it('fills a new --output_dir although the arrays are there', async () => {
     const before = contents();
