@@ -36,7 +36,7 @@ export class StepQueue {
     return this.#waiting.length > 0;
   }
 
-  /** @throws NonFiniteLoss for a step that is not finite, under `train.non_finite: stop`; its update was left out */
+  /** @throws NonFiniteLoss for a step that is not finite, under `train.non_finite: stop`; nothing was updated from it on */
   async add(step: Waiting): Promise<void> {
     this.#waiting.push(step);
     while (this.#waiting.length > this.#ahead) await this.#finish(this.#waiting.shift()!);

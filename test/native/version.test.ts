@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { addonLoadFault } from '../../scripts/lib/build-addon.mjs';
 import { probeAddon } from '../../scripts/lib/probe-addon.mjs';
+import { rebuildCommand } from '../../scripts/lib/rebuild.mjs';
 import { takes } from '../../src/native/bindings/signature.js';
 import { differences } from '../../src/native/bindings.js';
 import { native } from '../../src/native/index.js';
@@ -68,6 +69,16 @@ describe('an addon of another version', () => {
     expect(stderr).toContain(
       `${expected(join(root, 'build/Release/medical_afa.node'))}Run \`npm run setup\` in`,
     );
+  });
+
+  it.each([
+    ['a checkout', ['src'], 'npm run setup'],
+    ['the offline bundle', ['src', 'bundle/bundle.json'], 'bundle/setup.sh --no-tests'],
+    ['an installed package', ['dist'], 'npm rebuild medical-afa --foreground-scripts'],
+  ])('is built again, in %s, by a command that it has', (name, paths, command) => {
+    const place = join(folder, name);
+    for (const path of paths) mkdirSync(join(place, path), { recursive: true });
+    expect(rebuildCommand(place)).toBe(command);
   });
 
   it('is named where MEDICAL_AFA_PREBUILD leads to it', async () => {
