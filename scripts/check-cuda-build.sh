@@ -118,7 +118,7 @@ check_tools() {
 install_torch() {
   [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
   local pip=("$venv/bin/python" -m pip --disable-pip-version-check)
-  "${pip[@]}" install --no-cache-dir --no-compile --no-input "torch==$TORCH_VERSION"
+  "${pip[@]}" install --no-cache-dir --no-compile --no-input "torch===$TORCH_VERSION" # not 2.13.0+cpu, where an index has that
   "$venv/bin/python" - <<'PY'
 import torch
 print(f"SAY torch {torch.__version__} for CUDA {torch.version.cuda}, {' '.join(torch.cuda.get_arch_list())}")
