@@ -100,7 +100,8 @@ std::optional<MultiScaleOutput> replayPass(const nn::WeTr& model, const at::Tens
       found = own.graphs.emplace(key, std::make_unique<CamGraph>(images, model.graphMemory, pass)).first;
     } catch (const c10::Error& error) {
       own.failed = true;
-      fault = std::string("CAM passes run without CUDA graphs: ") + error.what_without_backtrace();
+      const std::string reason = error.what_without_backtrace();
+      fault = "CAM passes run without CUDA graphs: " + reason.substr(0, reason.find('\n'));
       return std::nullopt;
     }
   }

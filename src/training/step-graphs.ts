@@ -126,7 +126,9 @@ export class StepGraphs {
           for (const made of [...own, recording]) made.dispose();
           this.dispose();
           this.#failed = true;
-          this.options.warn(`Training steps run without CUDA graphs: ${(error as Error).message}`);
+          // The rest of CUDA's message is where to look its number up.
+          const reason = (error as Error).message.split('\n', 1)[0];
+          this.options.warn(`Training steps run without CUDA graphs: ${reason}`);
           return expected;
         }
       }),

@@ -20,9 +20,8 @@ Handle& of(cublasHandle_t handle) { return *reinterpret_cast<Handle*>(handle); }
 cublasStatus_t product(cudaStream_t at, const char* name, int64_t m, int64_t n, int64_t k, int64_t batch) {
   std::lock_guard guard(lock());
   auto* stream = streamOf(at);
-  if (!stream->capture) count(Count::Kernels);
   log("PRODUCT %d %s %ld x %ld x %ld, %ld times", stream->id, name, long(m), long(n), long(k), long(batch));
-  return enqueue(stream, [] {}, 1) == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
+  return enqueueForeign(stream) ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
 }
 
 struct Layout {

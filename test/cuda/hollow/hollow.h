@@ -9,7 +9,8 @@
 //
 // Environment: HOLLOW_COUNTERS and HOLLOW_LOG, files to write to; HOLLOW_TRACE=1, where the host waits; HOLLOW_BLANK=1, nothing
 // is copied, so that all results are zeros and answers of one byte are yes: a graph then gives what its work gives;
-// HOLLOW_GPUS, HOLLOW_MEMORY (bytes), HOLLOW_CAPABILITY (90), HOLLOW_DRIVER (13000): another GPU than one H200.
+// HOLLOW_BREAK=N, recordings fail at their Nth operation; HOLLOW_GPUS, HOLLOW_MEMORY (bytes), HOLLOW_CAPABILITY (90),
+// HOLLOW_DRIVER (13000): another GPU than one H200.
 #pragma once
 #include <cuda_runtime_api.h>
 #include <pthread.h>
@@ -96,6 +97,8 @@ void complete(Stream* stream, int64_t position = -1);
 void completeAll();
 // A kernel, copy or callback on a stream: into its capture, else into its queue. An error where the capture is broken.
 cudaError_t enqueue(Stream* stream, std::function<void()> work, int kernels = 0);
+// The same for cuBLAS, cuDNN and NCCL, whose errors are not those of the program's own runtime.
+bool enqueueForeign(Stream* stream);
 // Whether a call that may not be made while a graph is being recorded is made then, which breaks the recording.
 cudaError_t unsafeCall(const char* call);
 

@@ -15,9 +15,8 @@ struct Communicator {
 int collective(const char* name, cudaStream_t at) {
   std::lock_guard guard(lock());
   auto* stream = streamOf(at);
-  if (!stream->capture) count(Count::Kernels);
   log("COLLECTIVE %d %s", stream->id, name);
-  return enqueue(stream, [] {}, 1) == cudaSuccess ? 0 : 1;
+  return enqueueForeign(stream) ? 0 : 1;
 }
 
 }  // namespace

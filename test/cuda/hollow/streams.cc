@@ -60,6 +60,9 @@ void completeAll() {
 cudaError_t enqueue(Stream* stream, std::function<void()> work, int kernels) {
   if (auto& capture = stream->capture) {
     if (capture->invalid) return error(cudaErrorStreamCaptureInvalidated);
+    static const auto breaksAt = setting("HOLLOW_BREAK", 0);
+    if (breaksAt && static_cast<int64_t>(capture->graph->work.size()) == breaksAt)
+      return breakCapture(capture, "HOLLOW_BREAK", cudaErrorStreamCaptureUnsupported);
     capture->graph->work.push_back(std::move(work));
     capture->graph->kernels += kernels;
     ++stream->captured;
@@ -67,6 +70,13 @@ cudaError_t enqueue(Stream* stream, std::function<void()> work, int kernels) {
   }
   stream->queue.push_back(std::move(work));
   return cudaSuccess;
+}
+
+bool enqueueForeign(Stream* stream) {
+  if (!stream->capture) count(Count::Kernels);
+  if (enqueue(stream, [] {}, 1) == cudaSuccess) return true;
+  cudaGetLastError();
+  return false;
 }
 
 cudaError_t unsafeCall(const char* call) {
