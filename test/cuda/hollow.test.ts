@@ -58,6 +58,10 @@ describe.skipIf(!library)(`on a hollow GPU${skipped}`, { timeout: 300_000 }, () 
     ['accumulated batches', ['--accumulate', '2']],
     ['no graphs', ['--set', 'train.cuda_graphs=off']],
     ['maps from the training pass', ['--set', 'cam.share_scale_1=true']],
+    [
+      'labels for small objects',
+      ['--set', 'train.aff_label_point=centre', '--set', 'train.aff_balance=kinds'],
+    ],
     ['average pooling', ['--pooling', 'gap']],
     ['steps that are logged with pictures', ['--set', 'train.log_iters=1']],
   ])('so does one with %s', async (title, args) => {

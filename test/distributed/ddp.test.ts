@@ -151,14 +151,22 @@ describe('Ddp', () => {
     }
   });
 
-  it('carries whole training steps: one loss, one decision, one set of weights on all ranks', async () => {
-    interface Steps {
-      results: { loss: number; segLoss: number; foreground: number; posCount: number; nonFinite?: string }[];
-      digest: string;
-      digests: string[];
-      live: number[];
-    }
-    const code = (several: boolean) => `
+  it.each(['pairs', 'kinds'])(
+    'carries whole training steps (means over %s): one loss, one decision, one set of weights on all ranks',
+    async (balance) => {
+      interface Steps {
+        results: {
+          loss: number;
+          segLoss: number;
+          foreground: number;
+          posCount: number;
+          nonFinite?: string;
+        }[];
+        digest: string;
+        digests: string[];
+        live: number[];
+      }
+      const code = (several: boolean) => `
       import { digest, makeModel, makeOptimizer, rank as r, size as n, state, trainBatch } from '${SHARE}';
       import { trainStep } from 'DIST/training/step.js';
       ${several ? '' : "import { memory } from 'DIST/tensor/index.js';"}
@@ -168,7 +176,7 @@ describe('Ddp', () => {
       const options = {
         scales: [1, 0.5], thresholds: { bkgScore: 0.45, highThre: 0.55, lowThre: 0.35, ignoreIndex: 255 },
         par: { numIter: 2, dilations: [1, 2] }, radius: 2, affinitySource: 'refined_aff_label', camMode: 'eval',
-        segDetach: false, weights: { cls: 1, seg: 0.1, aff: 0.1 }, device: 'cpu', stride: 16, ddp };
+        segDetach: false, weights: { cls: 1, seg: 0.1, aff: 0.1 }, device: 'cpu', stride: 16, affBalance: '${balance}', ddp };
       const results = [], digests = [], live = [];
       for (const phase of ['cls', 'cam', 'affinity', 'broken', 'affinity']) {
         const batch = trainBatch();
@@ -181,22 +189,24 @@ describe('Ddp', () => {
       }
       console.log(JSON.stringify({ results, digests, live }));
       ${several ? 'await group.barrier();' : ''}`;
-    const one = await childJson<Steps>(code(false), { env: { RANK: '0', WORLD_SIZE: '1' } });
-    const [a, b] = (await ranksJson<Steps>(2, code(true))) as [Steps, Steps];
-    expect(a.results).toEqual(b.results);
-    expect(a.digests).toEqual(b.digests);
-    expect(new Set(a.live.slice(1)).size, 'the first step with pixel labels keeps a mask of near pairs').toBe(
-      1,
-    );
-    expect(a.results.map(({ nonFinite }) => nonFinite)).toEqual([
-      ...Array(3).fill(undefined),
-      'loss',
-      undefined,
-    ]);
-    expect(a.digests[3], 'a step that one rank cannot make leaves every rank as it was').toBe(a.digests[2]);
-    // Labels follow from thresholds, where rounding may move a pixel: the first steps of a phase are compared alone.
-    for (const k of [0, 1]) expect(a.results[k]!.loss).toBeCloseTo(one.results[k]!.loss, 3);
-    expect(a.results[1]!.foreground).toBeGreaterThan(0);
-    expect(Math.abs(a.results[1]!.foreground - one.results[1]!.foreground)).toBeLessThan(10);
-  });
+      const one = await childJson<Steps>(code(false), { env: { RANK: '0', WORLD_SIZE: '1' } });
+      const [a, b] = (await ranksJson<Steps>(2, code(true))) as [Steps, Steps];
+      expect(a.results).toEqual(b.results);
+      expect(a.digests).toEqual(b.digests);
+      expect(
+        new Set(a.live.slice(1)).size,
+        'the first step with pixel labels keeps a mask of near pairs',
+      ).toBe(1);
+      expect(a.results.map(({ nonFinite }) => nonFinite)).toEqual([
+        ...Array(3).fill(undefined),
+        'loss',
+        undefined,
+      ]);
+      expect(a.digests[3], 'a step that one rank cannot make leaves every rank as it was').toBe(a.digests[2]);
+      // Labels follow from thresholds, where rounding may move a pixel: the first steps of a phase are compared alone.
+      for (const k of [0, 1]) expect(a.results[k]!.loss).toBeCloseTo(one.results[k]!.loss, 3);
+      expect(a.results[1]!.foreground).toBeGreaterThan(0);
+      expect(Math.abs(a.results[1]!.foreground - one.results[1]!.foreground)).toBeLessThan(10);
+    },
+  );
 });
