@@ -160,8 +160,8 @@ describe.skipIf(!library)(`on a hollow GPU${skipped}`, { timeout: 300_000 }, () 
     ['too old', { HOLLOW_CAPABILITY: '61' }, /compute capability 6\.1, and this libtorch was built for/],
     [
       'with a driver too old',
-      { HOLLOW_DRIVER: '12040' },
-      /driver runs CUDA up to 12\.4.*built for CUDA 13.*update the driver/,
+      { HOLLOW_DRIVER: '11080' },
+      /driver runs CUDA up to 11\.8.*built for CUDA 1[23]\..*update the driver/,
     ],
     ['that is not there', { HOLLOW_GPUS: '0' }, /no CUDA-capable device is detected/],
   ])('a GPU %s is refused before training', async (_, environment, reason) => {

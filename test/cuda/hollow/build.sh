@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# build.sh TORCH OUT [INCLUDE...]: the hollow GPU as a library to preload, for the PyTorch in TORCH (CUDA 13).
+# build.sh TORCH OUT [INCLUDE...]: the hollow GPU as a library to preload, for the PyTorch in TORCH (CUDA 12 or 13).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 torch=$1 out=$2

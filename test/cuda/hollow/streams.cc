@@ -282,14 +282,19 @@ HOLLOW cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureS
 }
 HOLLOW cudaError_t cudaStreamGetCaptureInfo(cudaStream_t handle, cudaStreamCaptureStatus* status, unsigned long long* id,
                                             cudaGraph_t* graph, const cudaGraphNode_t** nodes,
-                                            const cudaGraphEdgeData** edges, size_t* n) {
+#if CUDART_VERSION >= 13000
+                                            const cudaGraphEdgeData** edges,
+#endif
+                                            size_t* n) {
   std::lock_guard guard(lock());
   cudaStreamIsCapturing(handle, status);
   const auto& capture = streamOf(handle)->capture;
   if (id) *id = capture ? capture->id : 0;
   if (graph) *graph = nullptr;
   if (nodes) *nodes = nullptr;
+#if CUDART_VERSION >= 13000
   if (edges) *edges = nullptr;
+#endif
   if (n) *n = 0;
   return cudaSuccess;
 }
