@@ -1,8 +1,11 @@
 #include "nn/layers.h"
 
+#include <ATen/autocast_mode.h>
+
 #include <cmath>
 
 #include "distributed/sync_batch_norm.h"
+#include "nn/cuda/fused.h"
 #include "nn/products.h"
 
 namespace afa::nn {
@@ -77,8 +80,12 @@ Conv2d::Conv2d(StateDict& state, const std::string& name, int64_t in, int64_t ou
   if (bias.defined()) fill(bias, 0.0);
 }
 
-at::Tensor Conv2d::forward(const at::Tensor& x) const {
-  return at::conv2d(x, weight, bias, options.stride, options.padding, /*dilation=*/1, options.groups);
+at::Tensor Conv2d::forward(const at::Tensor& x) const { return convolve(x, bias); }
+
+at::Tensor Conv2d::forwardWithoutBias(const at::Tensor& x) const { return convolve(x, {}); }
+
+at::Tensor Conv2d::convolve(const at::Tensor& x, const at::Tensor& added) const {
+  return at::conv2d(x, weight, added, options.stride, options.padding, /*dilation=*/1, options.groups);
 }
 
 LayerNorm::LayerNorm(StateDict& state, const std::string& name, int64_t channels, double eps)
@@ -89,9 +96,43 @@ LayerNorm::LayerNorm(StateDict& state, const std::string& name, int64_t channels
   fill(bias, 0.0);
 }
 
-at::Tensor LayerNorm::forward(const at::Tensor& x) const {
+#ifdef AFA_CUDA
+// Products round to bfloat16 what they read under autocast; then it may as well be written so.
+static at::ScalarType typeFor(Readers readers) {
+  return readers == Readers::Products && at::autocast::is_autocast_enabled(at::kCUDA) ? at::kBFloat16 : at::kFloat;
+}
+#endif
+
+at::Tensor LayerNorm::forward(const at::Tensor& x, [[maybe_unused]] Readers readers) const {
+#ifdef AFA_CUDA
+  if (!at::GradMode::is_enabled() && cuda::fitsAddNorm(x, *this))
+    return cuda::addNorm({.branch = x}, *this, typeFor(readers)).normed;
+#endif
   // Under autocast, statistics and the stream between blocks keep float32: CUDA's does so itself, the CPU's does not.
   return at::layer_norm(x.to(weight.scalar_type()), weight.sizes(), weight, bias, eps);
+}
+
+at::Tensor convNormed(const Conv2d& conv, const at::Tensor& image, const LayerNorm& norm, Readers readers) {
+#ifdef AFA_CUDA
+  if (!at::GradMode::is_enabled() && image.is_cuda()) {
+    // libtorch would add the bias in a pass of its own.
+    auto tokens = asTokens(conv.forwardWithoutBias(image));
+    if (cuda::fitsAddNorm(tokens, norm))
+      return cuda::addNorm({.branch = tokens, .bias = conv.bias}, norm, typeFor(readers)).normed;
+    return norm.forward(tokens + conv.bias, readers);
+  }
+#endif
+  return norm.forward(asTokens(conv.forward(image)), readers);
+}
+
+Tokens addNormed(const at::Tensor& residual, const Linear& projection, const at::Tensor& branch, const LayerNorm& norm,
+                 Readers readers) {
+#ifdef AFA_CUDA
+  if (!at::GradMode::is_enabled() && cuda::fitsAddNorm(residual, norm))
+    return cuda::addNorm({.residual = residual, .branch = projection.forward(branch)}, norm, typeFor(readers));
+#endif
+  auto sum = projection.addTo(residual, branch);
+  return {sum, norm.forward(sum, readers)};
 }
 
 BatchNorm2d::BatchNorm2d(StateDict& state, const std::string& name, int64_t channels)

@@ -49,16 +49,35 @@ struct Conv2d {
   };
   Conv2d(StateDict& state, const std::string& name, int64_t in, int64_t out, Options options);
   at::Tensor forward(const at::Tensor& x) const;  // [B, in, H, W] -> [B, out, H', W'], layout kept
+  at::Tensor forwardWithoutBias(const at::Tensor& x) const;
   at::Tensor weight, bias;
   Options options;
+
+ private:
+  at::Tensor convolve(const at::Tensor& x, const at::Tensor& added) const;
 };
+
+// Who reads a LayerNorm: products alone, which may have it in their own type at once, or others, who want float32.
+enum class Readers { Products, Any };
 
 struct LayerNorm {
   LayerNorm(StateDict& state, const std::string& name, int64_t channels, double eps);
-  at::Tensor forward(const at::Tensor& x) const;  // over the last dimension
+  at::Tensor forward(const at::Tensor& x, Readers readers = Readers::Any) const;  // over the last dimension
   at::Tensor weight, bias;
   double eps;
 };
+
+// The LayerNorm of a convolution's output, [B, in, H, W] -> [B, H', W', out].
+at::Tensor convNormed(const Conv2d& conv, const at::Tensor& image, const LayerNorm& norm, Readers readers);
+
+// Tokens between two layers, as the next sum takes them and as the next layer reads them.
+struct Tokens {
+  at::Tensor sum;     // [..., C], float32
+  at::Tensor normed;  // its LayerNorm
+};
+// residual + projection(branch) and its LayerNorm; in as few passes as may be where no gradient is wanted.
+Tokens addNormed(const at::Tensor& residual, const Linear& projection, const at::Tensor& branch, const LayerNorm& norm,
+                 Readers readers);
 
 // Over all processes when syncAcross is set.
 struct BatchNorm2d {
@@ -72,13 +91,13 @@ struct BatchNorm2d {
 void kaimingUniform(at::Tensor& weight, double a, int64_t fan);
 void kaimingNormal(at::Tensor& weight, double a, int64_t fan);
 
-// Stochastic depth: a residual branch is dropped for whole samples with probability p while training.
-at::Tensor dropPath(const at::Tensor& x, double p, bool training);
-
 // [B, H, W, C] tokens seen as a [B, C, H, W] channels-last image: no copy either way.
 inline at::Tensor asImage(const at::Tensor& tokens) { return tokens.permute({0, 3, 1, 2}); }
 inline at::Tensor asTokens(const at::Tensor& image) {
   return image.permute({0, 2, 3, 1}).contiguous();  // free for channels-last images
 }
+
+// Stochastic depth: a residual branch is dropped for whole samples with probability p while training.
+at::Tensor dropPath(const at::Tensor& x, double p, bool training);
 
 }  // namespace afa::nn

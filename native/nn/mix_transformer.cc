@@ -39,9 +39,10 @@ Attention::Attention(StateDict& state, const std::string& name, int64_t dim, int
 at::Tensor Attention::mix(const at::Tensor& x, QueryKey* keep) const {
   const int64_t B = x.size(0), H = x.size(1), W = x.size(2), C = x.size(3);
   auto q = q_.forward(x);
-  auto reduced = reduction_ > 1 ? norm_->forward(asTokens(reduce_->forward(asImage(x)))) : x;
+  auto reduced = reduction_ > 1 ? convNormed(*reduce_, asImage(x), *norm_, Readers::Products) : x;
   auto kv = kv_.forward(reduced.reshape({B, -1, C}));
-  auto k = kv.narrow(2, 0, C), v = kv.narrow(2, C, C);
+  const auto halves = kv.split(C, 2);  // whose gradients come together in one pass, as those of two views do not
+  const auto &k = halves[0], &v = halves[1];
   if (keep) *keep = {q, k, heads_, reduction_};
   auto mixed = at::scaled_dot_product_attention(splitHeads(q.view({B, H * W, C}), heads_), splitHeads(k, heads_),
                                                 splitHeads(v, heads_));
@@ -68,13 +69,15 @@ Block::Block(StateDict& state, const std::string& name, int64_t dim, int64_t hea
       mlp_(state, name + ".mlp", dim),
       dropPath_(dropPath) {}
 
-at::Tensor Block::forward(const at::Tensor& x, bool training, QueryKey* keep) const {
-  const auto add = [&](const at::Tensor& residual, const Linear& projection, const at::Tensor& branch) {
-    if (!training || dropPath_ <= 0.0) return projection.addTo(residual, branch);
-    return residual + nn::dropPath(projection.forward(branch), dropPath_, training);
+Tokens Block::forward(const Tokens& x, const LayerNorm& next, Readers readers, bool training, QueryKey* keep) const {
+  const auto add = [&](const at::Tensor& residual, const Linear& projection, const at::Tensor& branch,
+                       const LayerNorm& norm, Readers who) -> Tokens {
+    if (!training || dropPath_ <= 0.0) return addNormed(residual, projection, branch, norm, who);
+    auto sum = residual + nn::dropPath(projection.forward(branch), dropPath_, training);
+    return {sum, norm.forward(sum, who)};
   };
-  const auto y = add(x, attention_.projection(), attention_.mix(norm1_.forward(x), keep));
-  return add(y, mlp_.projection(), mlp_.mix(norm2_.forward(y)));
+  const auto y = add(x.sum, attention_.projection(), attention_.mix(x.normed, keep), norm2_, Readers::Products);
+  return add(y.sum, mlp_.projection(), mlp_.mix(y.normed), next, readers);
 }
 
 PatchEmbed::PatchEmbed(StateDict& state, const std::string& name, int64_t in, int64_t out, int64_t kernel,
@@ -83,7 +86,7 @@ PatchEmbed::PatchEmbed(StateDict& state, const std::string& name, int64_t in, in
       norm_(state, name + ".norm", out, kEmbedEps) {}
 
 at::Tensor PatchEmbed::forward(const at::Tensor& image) const {
-  return norm_.forward(asTokens(proj_.forward(image)));
+  return convNormed(proj_, image, norm_, Readers::Any);
 }
 
 MixTransformer::MixTransformer(StateDict& state, const std::string& name, const MixTransformerConfig& config) {
@@ -114,15 +117,19 @@ Features MixTransformer::forward(const at::Tensor& image, bool training, Keep ke
   int64_t index = 0;
   for (int i = 0; i < 4; ++i) {
     const auto& stage = stages_[i];
-    auto tokens = stage.embed.forward(x);
-    for (const auto& block : stage.blocks) {
+    Tokens tokens{stage.embed.forward(x), {}};
+    tokens.normed = stage.blocks.front().firstNorm().forward(tokens.sum, Readers::Products);
+    for (size_t j = 0; j < stage.blocks.size(); ++j, ++index) {
       const bool kept = keep == Keep::All || (keep == Keep::LastTwo && index >= blockCount_ - 2);
       QueryKey queryKey;
-      tokens = block.forward(tokens, training, kept ? &queryKey : nullptr);
+      // Each sum is normed in the pass that makes it: by the next block's first norm, at last by the stage's.
+      const bool last = j + 1 == stage.blocks.size();
+      const auto& next = last ? *stage.norm : stage.blocks[j + 1].firstNorm();
+      tokens = stage.blocks[j].forward(tokens, next, last ? Readers::Any : Readers::Products, training,
+                                       kept ? &queryKey : nullptr);
       if (kept) out.attention.push_back(std::move(queryKey));
-      ++index;
     }
-    out.stages[i] = stage.norm->forward(tokens);
+    out.stages[i] = tokens.normed;
     x = asImage(out.stages[i]);
   }
   return out;

@@ -69,7 +69,9 @@ class MixFfn {
 class Block {
  public:
   Block(StateDict& state, const std::string& name, int64_t dim, int64_t heads, int64_t reduction, double dropPath);
-  at::Tensor forward(const at::Tensor& x, bool training, QueryKey* keep) const;
+  const LayerNorm& firstNorm() const { return norm1_; }
+  // x, normed by this block's first norm, to its sum, normed by `next` for those who read it after.
+  Tokens forward(const Tokens& x, const LayerNorm& next, Readers readers, bool training, QueryKey* keep) const;
 
  private:
   LayerNorm norm1_;

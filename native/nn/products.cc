@@ -4,6 +4,8 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "nn/cuda/fused.h"
+
 namespace afa::nn {
 
 namespace {
@@ -53,7 +55,7 @@ Tensor product(const OneDnn& engine, const Tensor& x, const Tensor& weight, cons
   return engine.linear.call(x.contiguous(), dense(weight), bias, "none", Scalars(), "");
 }
 
-class Linear : public torch::autograd::Function<Linear> {
+class LinearFunction : public torch::autograd::Function<LinearFunction> {
  public:
   using Context = torch::autograd::AutogradContext;
 
@@ -84,7 +86,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   const auto* engine = usable(x, weight);
   if (!engine) return at::linear(x, weight, bias);
   if (at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad()))
-    return Linear::apply(x, weight, optional(bias));
+    return LinearFunction::apply(x, weight, optional(bias));
   return product(*engine, x, weight, optional(bias));
 }
 
@@ -95,6 +97,10 @@ Tensor linearAdd(const Tensor& residual, const Tensor& x, const Tensor& weight, 
 }
 
 Tensor depthwiseGelu(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t padding) {
+#ifdef AFA_CUDA
+  if (!at::GradMode::is_enabled() && cuda::fitsDepthwiseGelu(x, weight, padding))
+    return cuda::depthwiseGelu(x, weight, bias);
+#endif
   const int64_t groups = x.size(1);
   const auto* engine = at::GradMode::is_enabled() ? nullptr : usable(x, weight);
   if (!engine) return at::gelu(at::conv2d(x, weight, bias, /*stride=*/1, padding, /*dilation=*/1, groups));

@@ -49,6 +49,12 @@ function host(op: string, sizes: readonly number[], ...input: Values[]): Buffer 
   expect(status).toBe(0);
   return stdout;
 }
+/** Of the value itself where that is above 1. */
+const expectWithin = (actual: Float32Array, expected: readonly number[], tolerance: number) => {
+  expect(actual).toHaveLength(expected.length);
+  const off = expected.map((value, i) => Math.abs(actual[i]! - value) / Math.max(1, Math.abs(value)));
+  expect(Math.max(...off)).toBeLessThan(tolerance);
+};
 const asFloats = (buffer: Buffer) => new Float32Array(Uint8Array.from(buffer).buffer);
 
 /** 0.01 softmax(-(distance / (std + 1e-8) / 0.3)²) over the 8 neighbours of every dilation (AFA, equation 10). */
@@ -181,4 +187,88 @@ describe.skipIf(missing)(`kernels on the CPU${missing ? ` (skipped: ${missing})`
         Object.entries(ofSums).find(([own]) => Math.abs(Number(own) - g) < 1e-7)![1];
       expect(gradient).toEqual(numbers(affinity.grad!).map(factor));
     }));
+
+  it('rounding to bfloat16 is libtorch’s, to the last bit', () =>
+    scope(() => {
+      setupSeed(6);
+      const bits = Tensor.rand([5000])
+        .mul(2 ** 32)
+        .floor();
+      const values = new Float32Array(Uint32Array.from(numbers(bits)).buffer);
+      // Ties to even both ways, the largest numbers, the smallest, and none.
+      const edges = [
+        0x3f808000, 0x3f818000, 0x7f7fffff, 0x7f7f8000, 0x00000001, 0x00008000, 0x7f800000, 0xff800000,
+      ];
+      const all = Float32Array.of(
+        ...values,
+        ...new Float32Array(Uint32Array.from(edges).buffer),
+        -0,
+        Number.NaN,
+      );
+      const expected = Tensor.from(all, [all.length]).to({ dtype: 'bfloat16' }).to({ dtype: 'float32' });
+      expect(asFloats(host('round', [all.length], all))).toEqual(expected.toFloat32());
+    }));
+
+  const PRECISIONS = [
+    ['float32', 2e-6],
+    ['bfloat16', 2 ** -8],
+  ] as const;
+
+  it.each(
+    PRECISIONS.flatMap(([dtype, tolerance]) =>
+      (
+        [
+          [2, 7, 9, 8],
+          [1, 1, 1, 2],
+          [1, 8, 17, 6],
+          [3, 14, 14, 64],
+        ] as const
+      ).map((sizes) => [dtype, tolerance, ...sizes] as const),
+    ),
+  )(
+    'depthwise convolution with GELU in %s (within %f), %i images of %i x %i x %i',
+    (dtype, tolerance, ...sizes) =>
+      scope(() => {
+        const [batch, height, width, channels] = sizes;
+        setupSeed(width);
+        const tokens = Tensor.randn([batch, height, width, channels]).to({ dtype }).to({ dtype: 'float32' });
+        const [weight, bias] = [Tensor.randn([channels, 1, 3, 3]), Tensor.randn([channels])];
+        const image = tokens.permute(0, 3, 1, 2);
+        const expected = image
+          .conv2d(weight, { bias, padding: 1, groups: channels })
+          .gelu()
+          .permute(0, 2, 3, 1);
+        const input = [Number(dtype === 'bfloat16'), ...sizes];
+        const out = asFloats(host('depthwise', input, floats(tokens), floats(weight), floats(bias)));
+        expectWithin(out, numbers(expected), tolerance);
+      }),
+  );
+
+  it.each(
+    PRECISIONS.flatMap(([dtype, tolerance]) =>
+      [32, 64, 128, 160, 256, 320, 512, 4].map((channels) => [dtype, tolerance, channels] as const),
+    ),
+  )('sum and LayerNorm in %s (within %f), %i channels', (dtype, tolerance, channels) =>
+    scope(() => {
+      setupSeed(channels);
+      const tokens = 5;
+      // Far from zero, where the mean of squares less the square of the mean has no digits left.
+      const residual = Tensor.randn([tokens, channels]).add(30);
+      const branch = Tensor.randn([tokens, channels]).to({ dtype }).to({ dtype: 'float32' });
+      const [weight, bias, added] = [1, 2, 3].map(() => Tensor.randn([channels])) as [Tensor, Tensor, Tensor];
+      const [b, affine] = [floats(branch), [floats(weight), floats(bias)]];
+      const sizes = [Number(dtype === 'bfloat16'), tokens, channels];
+      const both = asFloats(host('norm', [...sizes, 1, 0], floats(residual), b, ...affine));
+      const sum = residual.add(branch);
+      expect(both.slice(0, tokens * channels)).toEqual(sum.toFloat32());
+      // What float32 has of deviations of about 1 from 30, times weights of up to 3.
+      expectWithin(
+        both.slice(tokens * channels),
+        numbers(sum.layerNorm(weight, bias, 1e-6)),
+        tolerance + 3e-5,
+      );
+      const alone = asFloats(host('norm', [...sizes, 0, 1], b, floats(added), ...affine));
+      expectWithin(alone, numbers(branch.add(added).layerNorm(weight, bias, 1e-6)), tolerance);
+    }),
+  );
 });

@@ -1,5 +1,6 @@
 // The CUDA kernels' arithmetic on the CPU: every thread of every launch in turn, as native/**/*.cu launches them.
 // kernels_on_host OP SIZES... reads the op's arrays from stdin, one after the other, and writes its results to stdout.
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -9,18 +10,20 @@
 #include "cam/cuda/affinity_threads.h"
 #include "cam/cuda/par_threads.h"
 #include "images/cuda/normalize_threads.h"
+#include "nn/cuda/depthwise_threads.h"
+#include "nn/cuda/norm_threads.h"
 
 using namespace afa::cam::cuda;
 
 template <class T>
 std::vector<T> take(size_t count) {
   std::vector<T> out(count);
-  if (std::fread(out.data(), sizeof(T), count, stdin) != count) std::exit(3);
+  if (count && std::fread(out.data(), sizeof(T), count, stdin) != count) std::exit(3);
   return out;
 }
 template <class T>
 void give(const std::vector<T>& values) {
-  std::fwrite(values.data(), sizeof(T), values.size(), stdout);
+  if (!values.empty()) std::fwrite(values.data(), sizeof(T), values.size(), stdout);
 }
 
 template <class Thread>
@@ -125,6 +128,83 @@ void normalize(const std::vector<int>& n) {
   give(out);
 }
 
+namespace nn = afa::nn::cuda;
+
+// Neighbouring values in one pack each, rounded to T on the way.
+template <class T, int kCount>
+std::vector<nn::Pack<T, kCount>> packed(const std::vector<float>& values) {
+  std::vector<nn::Pack<T, kCount>> out(values.size() / kCount);
+  for (size_t i = 0; i < values.size(); ++i) out[i / kCount].values[i % kCount] = nn::rounded<T>(values[i]);
+  return out;
+}
+template <class T, int kCount>
+void giveUnpacked(const std::vector<nn::Pack<T, kCount>>& packs) {
+  std::vector<float> out;
+  for (const auto& pack : packs)
+    for (const auto& value : pack.values) out.push_back(nn::toFloat(value));
+  give(out);
+}
+
+// sizes: values.
+void roundToBFloat16(const std::vector<int>& n) { giveUnpacked(packed<nn::BFloat16, 1>(take<float>(n[0]))); }
+
+// sizes: bfloat16 or not, images, height, width, channels.
+template <class T>
+void depthwise(const std::vector<int>& n) {
+  const nn::TokenGrid grid{n[2], n[3], n[4] / 2};
+  const auto x = packed<T, 2>(take<float>(size_t(n[1]) * n[2] * n[3] * n[4]));
+  const auto weight = take<float>(size_t{9} * n[4]), bias = take<float>(n[4]);
+  auto out = packed<T, 2>(std::vector<float>(2 * x.size(), NAN));
+  for (int image = 0; image < n[1]; ++image)
+    for (int64_t thread = 0; thread < grid.threads(); ++thread)
+      nn::depthwiseGeluStrip(grid, x.data(), weight.data(), bias.data(), out.data(), image, thread);
+  giveUnpacked(out);
+}
+
+template <int kLanes, int kEach, class T>
+void normTokens(int tokens, int quads, const nn::Summands<T>& from, const std::vector<float>& weight,
+                const std::vector<float>& bias, nn::Pack<float, 4>* sum, nn::Pack<T, 4>* normed) {
+  const auto w = packed<float, 4>(weight), b = packed<float, 4>(bias);
+  for (int token = 0; token < tokens; ++token) {
+    nn::LaneChannels<kEach> own[kLanes];
+    const auto overLanes = [&](const auto& part) {
+      float total = 0;
+      for (int lane = 0; lane < kLanes; ++lane) total += part(lane);
+      return total / float(4 * quads);
+    };
+    const float mean =
+        overLanes([&](int lane) { return nn::gather(from, sum, token, quads, lane, kLanes, own[lane]); });
+    const float variance = overLanes([&](int lane) { return nn::squares(own[lane], mean, quads, lane, kLanes); });
+    for (int lane = 0; lane < kLanes; ++lane)
+      nn::writeNormed(own[lane], mean, 1 / std::sqrt(variance + 1e-6F), w.data(), b.data(), normed, token, quads, lane,
+                      kLanes);
+  }
+}
+
+// sizes: bfloat16 or not, tokens, channels, with a residual or not, with a branch's bias or not. Results: the sum, if there is one, then its norm.
+template <class T>
+void norm(const std::vector<int>& n) {
+  const int tokens = n[1], quads = n[2] / 4;
+  const size_t values = size_t(tokens) * n[2];
+  const auto residual = packed<float, 4>(take<float>(n[3] ? values : 0));
+  const auto branch = packed<T, 4>(take<float>(values));
+  const auto branchBias = packed<float, 4>(take<float>(n[4] ? n[2] : 0));
+  const auto weight = take<float>(n[2]), bias = take<float>(n[2]);
+  auto sum = packed<float, 4>(std::vector<float>(residual.size() * 4, NAN));
+  auto normed = packed<T, 4>(std::vector<float>(values, NAN));
+  const nn::Summands<T> from{n[3] ? residual.data() : nullptr, branch.data(), n[4] ? branchBias.data() : nullptr};
+  const auto run = [&]<int kLanes, int kEach>() {
+    normTokens<kLanes, kEach>(tokens, quads, from, weight, bias, n[3] ? sum.data() : nullptr, normed.data());
+  };
+  if (quads <= 16) run.template operator()<16, 1>();
+  else if (quads <= 32) run.template operator()<32, 1>();
+  else if (quads <= 64) run.template operator()<32, 2>();
+  else if (quads <= 96) run.template operator()<32, 3>();
+  else run.template operator()<32, 4>();
+  giveUnpacked(sum);
+  giveUnpacked(normed);
+}
+
 int main(int argc, char** argv) {
   const std::string op = argc > 1 ? argv[1] : "";
   std::vector<int> sizes;
@@ -134,5 +214,8 @@ int main(int argc, char** argv) {
   else if (op == "labels") labels(sizes);
   else if (op == "sums") sums(sizes);
   else if (op == "normalize") normalize(sizes);
+  else if (op == "round") roundToBFloat16(sizes);
+  else if (op == "depthwise") sizes[0] ? depthwise<nn::BFloat16>(sizes) : depthwise<float>(sizes);
+  else if (op == "norm") sizes[0] ? norm<nn::BFloat16>(sizes) : norm<float>(sizes);
   else return 2;
 }

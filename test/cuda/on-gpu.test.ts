@@ -17,6 +17,7 @@ import { microseconds, recordDevice } from '../../src/profile/index.js';
 import {
   buildInfo,
   type Device,
+  noGrad,
   scope,
   setDeterministic,
   setupSeed,
@@ -76,6 +77,35 @@ describe.skipIf(noGpu)(`on a GPU${skipped}`, () => {
     for (const [i, loss] of losses(phase, 'cpu', 'none').entries())
       expect(Math.abs(ours[i]! / loss - 1), `step ${i}`).toBeLessThan(1e-2);
   });
+
+  it.each([
+    ['mit_b0', 'none', 1e-4],
+    ['mit_b1', 'none', 1e-4],
+    ['mit_b0', 'bf16', 0.02],
+    ['mit_b1', 'bf16', 0.02],
+  ] as const)(
+    'without gradients, %s (amp %s) gives in fewer passes what it gives with them',
+    (backbone, amp, off) =>
+      scope(() => {
+        setupSeed(2);
+        using model = new WeTr({ backbone, numClasses: 2, amp }).to('cuda').eval();
+        // Stages of 24 x 20 to 6 x 5 positions: strips that end within a row, tokens that end within a block.
+        const images = Tensor.randn([3, 3, 96, 80]).to({ device: 'cuda' });
+        const withGradients = model.forwardFeatures(images);
+        const without = noGrad(() => model.forwardFeatures(images));
+        for (const [i, stage] of withGradients.entries()) {
+          const [expected, ours] = [
+            stage.detach().contiguous().toFloat32(),
+            without[i]!.contiguous().toFloat32(),
+          ];
+          const norm = (values: Float32Array) => Math.hypot(...values);
+          expect(
+            norm(ours.map((value, k) => value - expected[k]!)) / norm(expected),
+            `stage ${i}`,
+          ).toBeLessThan(off);
+        }
+      }),
+  );
 
   it('bf16 has the losses of float32 within 2 %', () => {
     const [first] = losses('affinity', 'cuda', 'bf16', 1);

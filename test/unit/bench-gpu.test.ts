@@ -56,6 +56,16 @@ describe('a kernel', () => {
       'walkKernel',
     ],
     [
+      'void (anonymous namespace)::depthwiseGeluKernel<afa::nn::cuda::BFloat16>(afa::nn::cuda::TokenGrid, afa::nn::cuda::Pack<afa::nn::cuda::BFloat16, 2> const*, float const*, float const*, afa::nn::cuda::Pack<afa::nn::cuda::BFloat16, 2>*)',
+      'depthwise with GELU',
+      'depthwiseGeluKernel',
+    ],
+    [
+      'void (anonymous namespace)::addNormKernel<16, 1, afa::nn::cuda::BFloat16, float>(afa::nn::cuda::NormCall)',
+      'normalisation',
+      'addNormKernel',
+    ],
+    [
       'nvjet_hsh_128x256_64x4_1x2_h_bz_coopA_NTN',
       'matrix products',
       'nvjet_hsh_128x256_64x4_1x2_h_bz_coopA_NTN',

@@ -1,9 +1,7 @@
 #ifdef AFA_CUDA
 #include "cam/cuda/fused.h"
 
-#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
-#include <c10/cuda/CUDAStream.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <map>
@@ -11,13 +9,11 @@
 
 #include "cam/cuda/affinity_launch.h"
 #include "cam/cuda/par_launch.h"
+#include "cuda_launch.h"
 
 namespace afa::cam::cuda {
 
 namespace {
-
-void* stream() { return c10::cuda::getCurrentCUDAStream().stream(); }
-void check(int error) { C10_CUDA_CHECK(static_cast<cudaError_t>(error)); }
 
 // Kernels get pointers, of which nothing says whose they are.
 void checkTogether(const at::Tensor& a, const at::Tensor& b) {

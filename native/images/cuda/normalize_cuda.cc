@@ -1,13 +1,12 @@
 #ifdef AFA_CUDA
 #include "images/cuda/normalize_cuda.h"
 
-#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
-#include <c10/cuda/CUDAStream.h>
 
 #include <map>
 #include <mutex>
 
+#include "cuda_launch.h"
 #include "images/cuda/normalize_launch.h"
 #include "tensor/transfer.h"
 
@@ -50,9 +49,8 @@ at::Tensor normalizeBytes(const ByteBatch& batch, const float* table, at::Device
   const ByteImages images{data, data + bytes, static_cast<int>(batch.height), static_cast<int>(batch.width),
                           static_cast<int>(batch.channels)};
   auto out = at::empty({batch.count, 3, batch.height, batch.width}, at::TensorOptions().dtype(at::kFloat).device(here));
-  C10_CUDA_CHECK(static_cast<cudaError_t>(
-      afaNormalizeBytes(images, static_cast<int>(batch.count), tableOn(here, table).const_data_ptr<float>(),
-                        out.mutable_data_ptr<float>(), c10::cuda::getCurrentCUDAStream().stream())));
+  check(afaNormalizeBytes(images, static_cast<int>(batch.count), tableOn(here, table).const_data_ptr<float>(),
+                          out.mutable_data_ptr<float>(), stream()));
   return out;
 }
 

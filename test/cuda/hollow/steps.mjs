@@ -31,8 +31,10 @@ function phase(name, crop, count, withGraphs) {
   setupSeed(1);
   const options = { backbone: 'mit_b0', numClasses: 2, amp: 'bf16', cudaGraphs: withGraphs };
   const model = new WeTr(options).to('cuda').train();
-  const groups = model.parameterGroups();
-  const parameters = [...groups.backbone, ...groups.classifier, ...groups.decoder];
+  // As src/training/setup.ts: the encoder's norms are frozen.
+  const { backbone, backboneNorm, classifier, decoder } = model.parameterGroups();
+  for (const parameter of backboneNorm) parameter.requiresGrad = false;
+  const parameters = [...backbone, ...classifier, ...decoder];
   const optimizer = new PolyWarmupAdamW([{ parameters, lr: 1e-4, weightDecay: 0.01 }], {
     ...{ betas: [0.9, 0.999], warmupIter: 0, maxIter: 100, warmupRatio: 1, power: 1 },
   });
