@@ -99,7 +99,8 @@ site() { "$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("pure
 
 # What must not change: tracked and untracked files, and the addon that is built here.
 checkout_state() {
-  { cd "$root" && git status --porcelain 2>/dev/null && find build dist -type f -printf '%p %s %T@\n' 2>/dev/null | sort; } | sha256sum
+  # Any of them may be missing: a package is no checkout, and without a set-up there is no build/.
+  { cd "$root"; git status --porcelain 2>/dev/null || true; find build dist -type f -printf '%p %s %T@\n' 2>/dev/null | sort || true; } | sha256sum
 }
 
 check_tools() {
