@@ -1,7 +1,5 @@
 #include "nn/layers.h"
 
-#include <ATen/autocast_mode.h>
-
 #include <cmath>
 
 #include "distributed/sync_batch_norm.h"
@@ -96,17 +94,10 @@ LayerNorm::LayerNorm(StateDict& state, const std::string& name, int64_t channels
   fill(bias, 0.0);
 }
 
-#ifdef AFA_CUDA
-// Products round to bfloat16 what they read under autocast; then it may as well be written so.
-static at::ScalarType typeFor(Readers readers) {
-  return readers == Readers::Products && at::autocast::is_autocast_enabled(at::kCUDA) ? at::kBFloat16 : at::kFloat;
-}
-#endif
-
 at::Tensor LayerNorm::forward(const at::Tensor& x, [[maybe_unused]] Readers readers) const {
 #ifdef AFA_CUDA
-  if (!at::GradMode::is_enabled() && cuda::fitsAddNorm(x, *this))
-    return cuda::addNorm({.branch = x}, *this, typeFor(readers)).normed;
+  if (!at::GradMode::is_enabled() && cuda::fitsAddNorm(x, weight))
+    return cuda::addNorm({.branch = x}, {weight, bias, eps}, readers).normed;
 #endif
   // Under autocast, statistics and the stream between blocks keep float32: CUDA's does so itself, the CPU's does not.
   return at::layer_norm(x.to(weight.scalar_type()), weight.sizes(), weight, bias, eps);
@@ -117,22 +108,12 @@ at::Tensor convNormed(const Conv2d& conv, const at::Tensor& image, const LayerNo
   if (!at::GradMode::is_enabled() && image.is_cuda()) {
     // libtorch would add the bias in a pass of its own.
     auto tokens = asTokens(conv.forwardWithoutBias(image));
-    if (cuda::fitsAddNorm(tokens, norm))
-      return cuda::addNorm({.branch = tokens, .bias = conv.bias}, norm, typeFor(readers)).normed;
+    if (cuda::fitsAddNorm(tokens, norm.weight))
+      return cuda::addNorm({.branch = tokens, .bias = conv.bias}, {norm.weight, norm.bias, norm.eps}, readers).normed;
     return norm.forward(tokens + conv.bias, readers);
   }
 #endif
   return norm.forward(asTokens(conv.forward(image)), readers);
-}
-
-Tokens addNormed(const at::Tensor& residual, const Linear& projection, const at::Tensor& branch, const LayerNorm& norm,
-                 Readers readers) {
-#ifdef AFA_CUDA
-  if (!at::GradMode::is_enabled() && cuda::fitsAddNorm(residual, norm))
-    return cuda::addNorm({.residual = residual, .branch = projection.forward(branch)}, norm, typeFor(readers));
-#endif
-  auto sum = projection.addTo(residual, branch);
-  return {sum, norm.forward(sum, readers)};
 }
 
 BatchNorm2d::BatchNorm2d(StateDict& state, const std::string& name, int64_t channels)
@@ -153,13 +134,10 @@ at::Tensor BatchNorm2d::forward(const at::Tensor& x, bool training) const {
   return at::batch_norm(x, weight, bias, runningMean, runningVar, training, kMomentum, kEps, /*cudnn_enabled=*/true);
 }
 
-at::Tensor dropPath(const at::Tensor& x, double p, bool training) {
-  if (!training || p <= 0.0) return x;
-  std::vector<int64_t> shape(x.dim(), 1);
-  shape[0] = x.size(0);
-  // Drawn where x is: a copy from the CPU each block would cost more than the block's smaller kernels, and could be
-  // no part of a CUDA graph. In float32, whatever x is: bfloat16 has no 1/0.9 within a thousandth.
-  return x * at::empty(shape, x.options().dtype(at::kFloat)).bernoulli_(1.0 - p).div_(1.0 - p);
+at::Tensor dropPathScale(int64_t samples, double p, at::Device device) {
+  // Drawn where it is used: a copy from the CPU each block would cost more than the block's smaller kernels, and could
+  // be no part of a CUDA graph. In float32: bfloat16 has no 1/0.9 within a thousandth.
+  return at::empty({samples}, at::TensorOptions().dtype(at::kFloat).device(device)).bernoulli_(1.0 - p).div_(1.0 - p);
 }
 
 }  // namespace afa::nn

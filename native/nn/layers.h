@@ -60,6 +60,11 @@ struct Conv2d {
 // Who reads a LayerNorm: products alone, which may have it in their own type at once, or others, who want float32.
 enum class Readers { Products, Any };
 
+// A sum and its LayerNorm; for their gradients, what it was normalised by, [..., 1].
+struct NormedSum {
+  at::Tensor sum, normed, mean, inverse;
+};
+
 struct LayerNorm {
   LayerNorm(StateDict& state, const std::string& name, int64_t channels, double eps);
   at::Tensor forward(const at::Tensor& x, Readers readers = Readers::Any) const;  // over the last dimension
@@ -69,15 +74,6 @@ struct LayerNorm {
 
 // The LayerNorm of a convolution's output, [B, in, H, W] -> [B, H', W', out].
 at::Tensor convNormed(const Conv2d& conv, const at::Tensor& image, const LayerNorm& norm, Readers readers);
-
-// Tokens between two layers, as the next sum takes them and as the next layer reads them.
-struct Tokens {
-  at::Tensor sum;     // [..., C], float32
-  at::Tensor normed;  // its LayerNorm
-};
-// residual + projection(branch) and its LayerNorm; in as few passes as may be where no gradient is wanted.
-Tokens addNormed(const at::Tensor& residual, const Linear& projection, const at::Tensor& branch, const LayerNorm& norm,
-                 Readers readers);
 
 // Over all processes when syncAcross is set.
 struct BatchNorm2d {
@@ -97,7 +93,7 @@ inline at::Tensor asTokens(const at::Tensor& image) {
   return image.permute({0, 2, 3, 1}).contiguous();  // free for channels-last images
 }
 
-// Stochastic depth: a residual branch is dropped for whole samples with probability p while training.
-at::Tensor dropPath(const at::Tensor& x, double p, bool training);
+// Stochastic depth: a residual branch is dropped for whole samples with probability p. [samples], 0 or 1 / (1 - p).
+at::Tensor dropPathScale(int64_t samples, double p, at::Device device);
 
 }  // namespace afa::nn

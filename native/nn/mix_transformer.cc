@@ -71,10 +71,10 @@ Block::Block(StateDict& state, const std::string& name, int64_t dim, int64_t hea
 
 Tokens Block::forward(const Tokens& x, const LayerNorm& next, Readers readers, bool training, QueryKey* keep) const {
   const auto add = [&](const at::Tensor& residual, const Linear& projection, const at::Tensor& branch,
-                       const LayerNorm& norm, Readers who) -> Tokens {
-    if (!training || dropPath_ <= 0.0) return addNormed(residual, projection, branch, norm, who);
-    auto sum = residual + nn::dropPath(projection.forward(branch), dropPath_, training);
-    return {sum, norm.forward(sum, who)};
+                       const LayerNorm& norm, Readers who) {
+    const bool drops = training && dropPath_ > 0.0;
+    const auto scale = drops ? dropPathScale(residual.size(0), dropPath_, residual.device()) : at::Tensor();
+    return addNormed(residual, projection, branch, scale, norm, who);
   };
   const auto y = add(x.sum, attention_.projection(), attention_.mix(x.normed, keep), norm2_, Readers::Products);
   return add(y.sum, mlp_.projection(), mlp_.mix(y.normed), next, readers);

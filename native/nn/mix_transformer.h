@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "nn/layers.h"
+#include "nn/add_norm.h"
 
 namespace afa::nn {
 

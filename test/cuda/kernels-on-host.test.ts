@@ -248,27 +248,47 @@ describe.skipIf(missing)(`kernels on the CPU${missing ? ` (skipped: ${missing})`
     PRECISIONS.flatMap(([dtype, tolerance]) =>
       [32, 64, 128, 160, 256, 320, 512, 4].map((channels) => [dtype, tolerance, channels] as const),
     ),
-  )('sum and LayerNorm in %s (within %f), %i channels', (dtype, tolerance, channels) =>
+  )('sum and LayerNorm in %s (within %f), with its gradients, %i channels', (dtype, tolerance, channels) =>
     scope(() => {
       setupSeed(channels);
-      const tokens = 5;
+      const tokens = 6;
+      const inType = (x: Tensor) => x.to({ dtype }).to({ dtype: 'float32' });
       // Far from zero, where the mean of squares less the square of the mean has no digits left.
       const residual = Tensor.randn([tokens, channels]).add(30);
-      const branch = Tensor.randn([tokens, channels]).to({ dtype }).to({ dtype: 'float32' });
+      const branch = inType(Tensor.randn([tokens, channels]));
       const [weight, bias, added] = [1, 2, 3].map(() => Tensor.randn([channels])) as [Tensor, Tensor, Tensor];
       const [b, affine] = [floats(branch), [floats(weight), floats(bias)]];
       const sizes = [Number(dtype === 'bfloat16'), tokens, channels];
-      const both = asFloats(host('norm', [...sizes, 1, 0], floats(residual), b, ...affine));
-      const sum = residual.add(branch);
+      // Stochastic depth: a sample of two tokens each is left out, or counts more.
+      const scale = Float32Array.of(0, 1, 1.25);
+      const scaled = branch
+        .reshape(3, -1)
+        .mul(Tensor.from(scale, [3, 1]))
+        .reshape(tokens, channels);
+      const sum = Object.assign(residual.add(scaled).detach(), { requiresGrad: true });
+      const normed = sum.layerNorm(weight, bias, 1e-6);
+      const both = asFloats(host('norm', [...sizes, 1, 0, 3], floats(residual), b, scale, ...affine));
       expect(both.slice(0, tokens * channels)).toEqual(sum.toFloat32());
       // What float32 has of deviations of about 1 from 30, times weights of up to 3.
-      expectWithin(
-        both.slice(tokens * channels),
-        numbers(sum.layerNorm(weight, bias, 1e-6)),
-        tolerance + 3e-5,
-      );
-      const alone = asFloats(host('norm', [...sizes, 0, 1], b, floats(added), ...affine));
+      const far = 3e-5;
+      expectWithin(both.slice(tokens * channels), numbers(normed.detach()), tolerance + far);
+      const alone = asFloats(host('norm', [...sizes, 0, 1, 0], b, floats(added), ...affine));
       expectWithin(alone, numbers(branch.add(added).layerNorm(weight, bias, 1e-6)), tolerance);
+
+      const [dNormed, dSum] = [inType(Tensor.randn([tokens, channels])), Tensor.randn([tokens, channels])];
+      normed.mul(dNormed).sum().backward();
+      const mean = sum.detach().mean([1], true);
+      const inverse = sum.detach().sub(mean).square().mean([1], true).add(1e-6).sqrt();
+      const of = [sum.detach(), mean, Tensor.ones([tokens, 1]).div(inverse)].map(floats);
+      const expected = sum.grad!.add(dSum);
+      const dBranch = expected.reshape(3, -1).mul(Tensor.from(scale, [3, 1]));
+      const gradients = asFloats(
+        host('norm_gradients', [...sizes, 1, 3], floats(dNormed), floats(dSum), ...of, scale, affine[0]!),
+      );
+      expectWithin(gradients.slice(0, tokens * channels), numbers(expected), far);
+      expectWithin(gradients.slice(tokens * channels), numbers(dBranch), tolerance + far);
+      const unscaled = asFloats(host('norm_gradients', [...sizes, 0, 0], floats(dNormed), ...of, affine[0]!));
+      expectWithin(unscaled.slice(0, tokens * channels), numbers(sum.grad!), far);
     }),
   );
 });

@@ -161,48 +161,87 @@ void depthwise(const std::vector<int>& n) {
   giveUnpacked(out);
 }
 
-template <int kLanes, int kEach, class T>
-void normTokens(int tokens, int quads, const nn::Summands<T>& from, const std::vector<float>& weight,
-                const std::vector<float>& bias, nn::Pack<float, 4>* sum, nn::Pack<T, 4>* normed) {
-  const auto w = packed<float, 4>(weight), b = packed<float, 4>(bias);
-  for (int token = 0; token < tokens; ++token) {
-    nn::LaneChannels<kEach> own[kLanes];
-    const auto overLanes = [&](const auto& part) {
-      float total = 0;
-      for (int lane = 0; lane < kLanes; ++lane) total += part(lane);
-      return total / float(4 * quads);
-    };
-    const float mean =
-        overLanes([&](int lane) { return nn::gather(from, sum, token, quads, lane, kLanes, own[lane]); });
-    const float variance = overLanes([&](int lane) { return nn::squares(own[lane], mean, quads, lane, kLanes); });
-    for (int lane = 0; lane < kLanes; ++lane)
-      nn::writeNormed(own[lane], mean, 1 / std::sqrt(variance + 1e-6F), w.data(), b.data(), normed, token, quads, lane,
-                      kLanes);
-  }
+// A sum over a token's channels, each lane's part in turn.
+template <int kLanes, class Part>
+float overLanes(const Part& part) {
+  float total = 0;
+  for (int lane = 0; lane < kLanes; ++lane) total += part(lane);
+  return total;
 }
 
-// sizes: bfloat16 or not, tokens, channels, with a residual or not, with a branch's bias or not. Results: the sum, if there is one, then its norm.
-template <class T>
-void norm(const std::vector<int>& n) {
-  const int tokens = n[1], quads = n[2] / 4;
-  const size_t values = size_t(tokens) * n[2];
-  const auto residual = packed<float, 4>(take<float>(n[3] ? values : 0));
-  const auto branch = packed<T, 4>(take<float>(values));
-  const auto branchBias = packed<float, 4>(take<float>(n[4] ? n[2] : 0));
-  const auto weight = take<float>(n[2]), bias = take<float>(n[2]);
-  auto sum = packed<float, 4>(std::vector<float>(residual.size() * 4, NAN));
-  auto normed = packed<T, 4>(std::vector<float>(values, NAN));
-  const nn::Summands<T> from{n[3] ? residual.data() : nullptr, branch.data(), n[4] ? branchBias.data() : nullptr};
-  const auto run = [&]<int kLanes, int kEach>() {
-    normTokens<kLanes, kEach>(tokens, quads, from, weight, bias, n[3] ? sum.data() : nullptr, normed.data());
-  };
+// run<lanes, quads of each>() as the kernels are launched for so many quads.
+template <class Run>
+void byWidth(int quads, const Run& run) {
   if (quads <= 16) run.template operator()<16, 1>();
   else if (quads <= 32) run.template operator()<32, 1>();
   else if (quads <= 64) run.template operator()<32, 2>();
   else if (quads <= 96) run.template operator()<32, 3>();
   else run.template operator()<32, 4>();
+}
+
+// sizes: bfloat16 or not, tokens, channels, with a residual or not, with a branch's bias or not, samples that are scaled.
+// Results: the sum, if there is a residual, then its norm.
+template <class T>
+void norm(const std::vector<int>& n) {
+  const int tokens = n[1], quads = n[2] / 4, samples = n[5];
+  const size_t values = size_t(tokens) * n[2];
+  const auto residual = packed<float, 4>(take<float>(n[3] ? values : 0));
+  const auto branch = packed<T, 4>(take<float>(values));
+  const auto branchBias = packed<float, 4>(take<float>(n[4] ? n[2] : 0));
+  const auto scale = take<float>(samples);
+  const auto weight = packed<float, 4>(take<float>(n[2])), bias = packed<float, 4>(take<float>(n[2]));
+  auto sum = packed<float, 4>(std::vector<float>(residual.size() * 4, NAN));
+  auto normed = packed<T, 4>(std::vector<float>(values, NAN));
+  const nn::Summands<T> from{n[3] ? residual.data() : nullptr, branch.data(), n[4] ? branchBias.data() : nullptr,
+                             samples ? scale.data() : nullptr, samples ? tokens / samples : 0};
+  byWidth(quads, [&]<int kLanes, int kEach>() {
+    for (int token = 0; token < tokens; ++token) {
+      nn::LaneChannels<kEach> own[kLanes];
+      const float mean = overLanes<kLanes>([&](int lane) {
+        return nn::gather(from, n[3] ? sum.data() : nullptr, token, quads, lane, kLanes, own[lane]);
+      }) / float(n[2]);
+      const float variance =
+          overLanes<kLanes>([&](int lane) { return nn::squares(own[lane], mean, quads, lane, kLanes); }) / float(n[2]);
+      for (int lane = 0; lane < kLanes; ++lane)
+        nn::writeNormed(own[lane], mean, 1 / std::sqrt(variance + 1e-6F), weight.data(), bias.data(), normed.data(),
+                        token, quads, lane, kLanes);
+    }
+  });
   giveUnpacked(sum);
   giveUnpacked(normed);
+}
+
+// sizes: bfloat16 or not, tokens, channels, with a gradient of the sum or not, samples that are scaled. Results: the
+// residual's gradient, then the branch's.
+template <class T>
+void normGradients(const std::vector<int>& n) {
+  const int tokens = n[1], quads = n[2] / 4, samples = n[4];
+  const size_t values = size_t(tokens) * n[2];
+  const auto dNormed = packed<T, 4>(take<float>(values));
+  const auto dSum = packed<float, 4>(take<float>(n[3] ? values : 0)), sum = packed<float, 4>(take<float>(values));
+  const auto mean = take<float>(tokens), inverse = take<float>(tokens), scale = take<float>(samples);
+  const auto weight = packed<float, 4>(take<float>(n[2]));
+  auto dResidual = packed<float, 4>(std::vector<float>(values, NAN));
+  auto dBranch = packed<T, 4>(std::vector<float>(values, NAN));
+  const nn::NormGradients<T> from{dNormed.data(), n[3] ? dSum.data() : nullptr, sum.data(), mean.data(),
+                                  inverse.data(), weight.data()};
+  byWidth(quads, [&]<int kLanes, int kEach>() {
+    for (int token = 0; token < tokens; ++token) {
+      nn::LaneChannels<kEach> g[kLanes], normed[kLanes];
+      float projected = 0;
+      const float plain = overLanes<kLanes>([&](int lane) {
+        const auto own = nn::gatherGradients(from, token, quads, lane, kLanes, g[lane], normed[lane]);
+        projected += own.projected;
+        return own.plain;
+      });
+      for (int lane = 0; lane < kLanes; ++lane)
+        nn::writeGradients(from, g[lane], normed[lane], plain / float(n[2]), projected / float(n[2]),
+                           samples ? scale[token / (tokens / samples)] : 1.0F, dResidual.data(), dBranch.data(), token,
+                           quads, lane, kLanes);
+    }
+  });
+  giveUnpacked(dResidual);
+  giveUnpacked(dBranch);
 }
 
 int main(int argc, char** argv) {
@@ -217,5 +256,6 @@ int main(int argc, char** argv) {
   else if (op == "round") roundToBFloat16(sizes);
   else if (op == "depthwise") sizes[0] ? depthwise<nn::BFloat16>(sizes) : depthwise<float>(sizes);
   else if (op == "norm") sizes[0] ? norm<nn::BFloat16>(sizes) : norm<float>(sizes);
+  else if (op == "norm_gradients") sizes[0] ? normGradients<nn::BFloat16>(sizes) : normGradients<float>(sizes);
   else return 2;
 }

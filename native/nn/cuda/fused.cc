@@ -1,6 +1,7 @@
 #ifdef AFA_CUDA
 #include "nn/cuda/fused.h"
 
+#include <ATen/autocast_mode.h>
 #include <c10/cuda/CUDAGuard.h>
 
 #include "cuda_launch.h"
@@ -17,6 +18,9 @@ bool isKernelType(const at::Tensor& x) { return x.scalar_type() == at::kFloat ||
 bool isFloatOn(const at::Tensor& x, at::Device device) {
   return x.device() == device && x.scalar_type() == at::kFloat && x.is_contiguous();
 }
+
+const float* floatsOf(const at::Tensor& x) { return x.defined() ? x.const_data_ptr<float>() : nullptr; }
+float* floatsIn(const at::Tensor& x) { return x.defined() ? x.mutable_data_ptr<float>() : nullptr; }
 
 }  // namespace
 
@@ -36,39 +40,78 @@ at::Tensor depthwiseGelu(const at::Tensor& x, const at::Tensor& weight, const at
   return out;
 }
 
-bool fitsAddNorm(const at::Tensor& tokens, const LayerNorm& norm) {
-  const int64_t channels = norm.weight.numel();
+bool fitsAddNorm(const at::Tensor& tokens, const at::Tensor& weight) {
+  const int64_t channels = weight.numel();
   return tokens.is_cuda() && isKernelType(tokens) && tokens.numel() > 0 && tokens.is_contiguous() &&
          tokens.size(-1) == channels && channels % kQuad == 0 && channels <= kMostChannels &&
-         isFloatOn(norm.weight, tokens.device());
+         isFloatOn(weight, tokens.device());
 }
 
-Tokens addNorm(const ToNorm& from, const LayerNorm& norm, at::ScalarType type) {
-  const auto& [residual, branch, bias] = from;
+NormedSum addNorm(const ToNorm& from, const Affine& norm, Readers readers, bool statistics) {
+  const auto& [residual, branch, bias, scale] = from;
   TORCH_CHECK(!residual.defined() || residual.sizes() == branch.sizes(),
               "Expected a residual and a branch of one shape but received ", residual.sizes(), " and ", branch.sizes());
   TORCH_CHECK(branch.is_contiguous() && isKernelType(branch),
               "Expected a contiguous branch in float32 or bfloat16 but received strides ", branch.strides(), " of ",
               branch.scalar_type());
   const c10::cuda::CUDAGuard guard(branch.device());
-  Tokens out;
-  out.normed = at::empty(branch.sizes(), branch.options().dtype(type));
-  if (residual.defined()) out.sum = at::empty_like(residual);
-  const int64_t channels = norm.weight.numel();
-  check(afaAddNorm({.tokens = branch.numel() / channels,
+  const bool half = readers == Readers::Products && at::autocast::is_autocast_enabled(at::kCUDA);
+  const int64_t channels = norm.weight.numel(), tokens = branch.numel() / channels;
+  const auto floats = branch.options().dtype(at::kFloat);
+  NormedSum out;
+  out.normed = at::empty(branch.sizes(), half ? floats.dtype(at::kBFloat16) : floats);
+  if (residual.defined()) out.sum = at::empty(branch.sizes(), floats);
+  if (statistics) {
+    // As native_layer_norm has them: [..., 1].
+    auto shape = branch.sizes().vec();
+    shape.back() = 1;
+    out.mean = at::empty(shape, floats);
+    out.inverse = at::empty(shape, floats);
+  }
+  check(afaAddNorm({.tokens = tokens,
                     .channels = static_cast<int>(channels),
-                    .residual = residual.defined() ? residual.const_data_ptr<float>() : nullptr,
+                    .residual = floatsOf(residual),
                     .branch = branch.const_data_ptr(),
                     .branchBFloat16 = branch.scalar_type() == at::kBFloat16,
-                    .branchBias = bias.defined() ? bias.const_data_ptr<float>() : nullptr,
-                    .weight = norm.weight.const_data_ptr<float>(),
-                    .bias = norm.bias.const_data_ptr<float>(),
+                    .branchBias = floatsOf(bias),
+                    .scale = floatsOf(scale),
+                    .tokensOfSample = tokens / branch.size(0),
+                    .weight = floatsOf(norm.weight),
+                    .bias = floatsOf(norm.bias),
                     .eps = static_cast<float>(norm.eps),
-                    .sum = out.sum.defined() ? out.sum.mutable_data_ptr<float>() : nullptr,
+                    .sum = floatsIn(out.sum),
                     .normed = out.normed.mutable_data_ptr(),
-                    .normedBFloat16 = type == at::kBFloat16},
+                    .normedBFloat16 = half,
+                    .mean = floatsIn(out.mean),
+                    .inverse = floatsIn(out.inverse)},
                    stream()));
   return out;
+}
+
+std::tuple<at::Tensor, at::Tensor> addNormBackward(const at::Tensor& dNormed, const at::Tensor& dSum,
+                                                   const NormedSum& forward, const at::Tensor& weight,
+                                                   const at::Tensor& scale, at::ScalarType branchType) {
+  const c10::cuda::CUDAGuard guard(dNormed.device());
+  const auto own = dNormed.contiguous(), beside = dSum.defined() ? dSum.contiguous() : dSum;
+  auto dResidual = at::empty_like(forward.sum);
+  auto dBranch = at::empty(forward.sum.sizes(), forward.sum.options().dtype(branchType));
+  const int64_t channels = weight.numel(), tokens = own.numel() / channels;
+  check(afaAddNormBackward({.tokens = tokens,
+                            .channels = static_cast<int>(channels),
+                            .dNormed = own.const_data_ptr(),
+                            .dNormedBFloat16 = own.scalar_type() == at::kBFloat16,
+                            .dSum = floatsOf(beside),
+                            .sum = floatsOf(forward.sum),
+                            .mean = floatsOf(forward.mean),
+                            .inverse = floatsOf(forward.inverse),
+                            .weight = floatsOf(weight),
+                            .scale = floatsOf(scale),
+                            .tokensOfSample = tokens / own.size(0),
+                            .dResidual = floatsIn(dResidual),
+                            .dBranch = dBranch.mutable_data_ptr(),
+                            .dBranchBFloat16 = branchType == at::kBFloat16},
+                           stream()));
+  return {dResidual, dBranch};
 }
 
 }  // namespace afa::nn::cuda

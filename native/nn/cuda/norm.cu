@@ -1,6 +1,8 @@
-// Residual sum, LayerNorm and the rounding to bfloat16 in one pass: libtorch's operations would read the stream between
-// blocks three times, and write it twice.
+// Residual sum, LayerNorm and the rounding to bfloat16 in one pass, and the gradients of all three in one: libtorch's
+// operations would read the stream between blocks three times, and write it twice.
 #include <cuda_runtime.h>
+
+#include <type_traits>
 
 #include "nn/cuda/norm_launch.h"
 
@@ -19,38 +21,72 @@ __device__ float addUp(float own) {
 }
 
 // kLanes lanes hold a token in registers. Those beyond the last token go along: the others of their warp wait for them.
+template <int kLanes>
+struct Place {
+  int64_t token = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) / kLanes;
+  int lane = threadIdx.x % kLanes;
+};
+
+__device__ const Pack<float, kQuad>* quads(const float* values) {
+  return reinterpret_cast<const Pack<float, kQuad>*>(values);
+}
+__device__ Pack<float, kQuad>* quads(float* values) { return reinterpret_cast<Pack<float, kQuad>*>(values); }
+
 template <int kLanes, int kEach, class Branch, class Out>
 __global__ void addNormKernel(NormCall call) {
-  const int lane = threadIdx.x % kLanes, quads = call.channels / kQuad;
-  const int64_t token = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) / kLanes;
-  const bool real = token < call.tokens;
-  const Summands<Branch> from = {reinterpret_cast<const Pack<float, kQuad>*>(call.residual),
-                                 static_cast<const Pack<Branch, kQuad>*>(call.branch),
-                                 reinterpret_cast<const Pack<float, kQuad>*>(call.branchBias)};
+  const Place<kLanes> at;
+  const int count = call.channels / kQuad;
+  const bool real = at.token < call.tokens;
+  const Summands<Branch> from = {quads(call.residual), static_cast<const Pack<Branch, kQuad>*>(call.branch),
+                                 quads(call.branchBias), call.scale, call.tokensOfSample};
+  const auto channels = static_cast<float>(call.channels);
   LaneChannels<kEach> own;
-  const int held = real ? quads : 0;
-  const float mean = addUp<kLanes>(gather(from, reinterpret_cast<Pack<float, kQuad>*>(call.sum), token, held, lane,
-                                          kLanes, own)) / static_cast<float>(call.channels);
-  const float variance = addUp<kLanes>(squares(own, mean, held, lane, kLanes)) / static_cast<float>(call.channels);
-  if (real)
-    writeNormed(own, mean, rsqrtf(variance + call.eps), reinterpret_cast<const Pack<float, kQuad>*>(call.weight),
-                reinterpret_cast<const Pack<float, kQuad>*>(call.bias), static_cast<Pack<Out, kQuad>*>(call.normed),
-                token, quads, lane, kLanes);
+  const int held = real ? count : 0;
+  const float mean = addUp<kLanes>(gather(from, quads(call.sum), at.token, held, at.lane, kLanes, own)) / channels;
+  const float inverse = rsqrtf(addUp<kLanes>(squares(own, mean, held, at.lane, kLanes)) / channels + call.eps);
+  if (!real) return;
+  writeNormed(own, mean, inverse, quads(call.weight), quads(call.bias), static_cast<Pack<Out, kQuad>*>(call.normed),
+              at.token, count, at.lane, kLanes);
+  if (call.mean && at.lane == 0) {
+    call.mean[at.token] = mean;
+    call.inverse[at.token] = inverse;
+  }
 }
 
 template <int kLanes, int kEach, class Branch, class Out>
-int launch(const NormCall& call, void* stream) {
+__global__ void addNormBackwardKernel(NormBackwardCall call) {
+  const Place<kLanes> at;
+  const int count = call.channels / kQuad;
+  const bool real = at.token < call.tokens;
+  const NormGradients<Out> from = {static_cast<const Pack<Out, kQuad>*>(call.dNormed), quads(call.dSum),
+                                   quads(call.sum), call.mean, call.inverse, quads(call.weight)};
+  const auto channels = static_cast<float>(call.channels);
+  LaneChannels<kEach> g, normed;
+  const auto own = gatherGradients(from, at.token, real ? count : 0, at.lane, kLanes, g, normed);
+  const float plain = addUp<kLanes>(own.plain) / channels, projected = addUp<kLanes>(own.projected) / channels;
+  if (!real) return;
+  const float scale = call.scale ? call.scale[at.token / call.tokensOfSample] : 1.0F;
+  writeGradients(from, g, normed, plain, projected, scale, quads(call.dResidual),
+                 static_cast<Pack<Branch, kQuad>*>(call.dBranch), at.token, count, at.lane, kLanes);
+}
+
+template <int kLanes, int kEach, class Branch, class Out, class Call>
+int launch(const Call& call, void* stream) {
   constexpr int kTokens = kThreads / kLanes;
   const auto blocks = static_cast<unsigned>((call.tokens + kTokens - 1) / kTokens);
-  addNormKernel<kLanes, kEach, Branch, Out><<<blocks, kThreads, 0, static_cast<cudaStream_t>(stream)>>>(call);
+  const auto on = static_cast<cudaStream_t>(stream);
+  if constexpr (std::is_same_v<Call, NormCall>)
+    addNormKernel<kLanes, kEach, Branch, Out><<<blocks, kThreads, 0, on>>>(call);
+  else
+    addNormBackwardKernel<kLanes, kEach, Branch, Out><<<blocks, kThreads, 0, on>>>(call);
   return cudaGetLastError();
 }
 
-template <class Branch, class Out>
-int byWidth(const NormCall& call, void* stream) {
-  const int quads = call.channels / kQuad;
-  if (quads <= 16) return launch<16, 1, Branch, Out>(call, stream);
-  switch ((quads + 31) / 32) {
+template <class Branch, class Out, class Call>
+int byWidth(const Call& call, void* stream) {
+  const int count = call.channels / kQuad;
+  if (count <= 16) return launch<16, 1, Branch, Out>(call, stream);
+  switch ((count + 31) / 32) {
     case 1: return launch<32, 1, Branch, Out>(call, stream);
     case 2: return launch<32, 2, Branch, Out>(call, stream);
     case 3: return launch<32, 3, Branch, Out>(call, stream);
@@ -59,14 +95,23 @@ int byWidth(const NormCall& call, void* stream) {
   }
 }
 
+template <class Call>
+int byTypes(const Call& call, bool branchBFloat16, bool normedBFloat16, void* stream) {
+  if (branchBFloat16)
+    return normedBFloat16 ? byWidth<BFloat16, BFloat16>(call, stream) : byWidth<BFloat16, float>(call, stream);
+  return normedBFloat16 ? byWidth<float, BFloat16>(call, stream) : byWidth<float, float>(call, stream);
+}
+
 }  // namespace
 
 extern "C" {
 
 int afaAddNorm(const NormCall& call, void* stream) {
-  if (call.branchBFloat16)
-    return call.normedBFloat16 ? byWidth<BFloat16, BFloat16>(call, stream) : byWidth<BFloat16, float>(call, stream);
-  return call.normedBFloat16 ? byWidth<float, BFloat16>(call, stream) : byWidth<float, float>(call, stream);
+  return byTypes(call, call.branchBFloat16, call.normedBFloat16, stream);
+}
+
+int afaAddNormBackward(const NormBackwardCall& call, void* stream) {
+  return byTypes(call, call.dBranchBFloat16, call.dNormedBFloat16, stream);
 }
 
 }  // extern "C"
