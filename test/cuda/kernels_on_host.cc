@@ -156,7 +156,7 @@ void depthwise(const std::vector<int>& n) {
   const auto weight = take<float>(size_t{9} * n[4]), bias = take<float>(n[4]);
   auto out = packed<T, 2>(std::vector<float>(2 * x.size(), NAN));
   for (int image = 0; image < n[1]; ++image)
-    for (int64_t thread = 0; thread < grid.threads(); ++thread)
+    for (unsigned thread = 0; thread < grid.threads(); ++thread)
       nn::depthwiseGeluStrip(grid, x.data(), weight.data(), bias.data(), out.data(), image, thread);
   giveUnpacked(out);
 }
@@ -179,8 +179,13 @@ void byWidth(int quads, const Run& run) {
   else run.template operator()<32, 4>();
 }
 
-// sizes: bfloat16 or not, tokens, channels, with a residual or not, with a branch's bias or not, samples that are scaled.
-// Results: the sum, if there is a residual, then its norm.
+nn::SampleScale scaleOf(const std::vector<float>& scale, int tokens) {
+  if (scale.empty()) return {nullptr, 0};
+  return {scale.data(), static_cast<unsigned>(tokens / scale.size())};
+}
+
+// sizes: bfloat16 or not, tokens, channels, with a residual or not, with a branch's bias or not, samples that are
+// scaled. Results: the sum, if there is a residual, then its norm.
 template <class T>
 void norm(const std::vector<int>& n) {
   const int tokens = n[1], quads = n[2] / 4, samples = n[5];
@@ -193,7 +198,7 @@ void norm(const std::vector<int>& n) {
   auto sum = packed<float, 4>(std::vector<float>(residual.size() * 4, NAN));
   auto normed = packed<T, 4>(std::vector<float>(values, NAN));
   const nn::Summands<T> from{n[3] ? residual.data() : nullptr, branch.data(), n[4] ? branchBias.data() : nullptr,
-                             samples ? scale.data() : nullptr, samples ? tokens / samples : 0};
+                             scaleOf(scale, tokens)};
   byWidth(quads, [&]<int kLanes, int kEach>() {
     for (int token = 0; token < tokens; ++token) {
       nn::LaneChannels<kEach> own[kLanes];
@@ -236,7 +241,7 @@ void normGradients(const std::vector<int>& n) {
       });
       for (int lane = 0; lane < kLanes; ++lane)
         nn::writeGradients(from, g[lane], normed[lane], plain / float(n[2]), projected / float(n[2]),
-                           samples ? scale[token / (tokens / samples)] : 1.0F, dResidual.data(), dBranch.data(), token,
+                           scaleOf(scale, tokens).of(token), dResidual.data(), dBranch.data(), token,
                            quads, lane, kLanes);
     }
   });

@@ -14,14 +14,14 @@ constexpr int kThreads = 128;
 template <class T>
 __global__ void depthwiseGeluKernel(TokenGrid grid, const Pack<T, 2>* x, const float* weight, const float* bias,
                                     Pack<T, 2>* out) {
-  const int64_t thread = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  const unsigned thread = blockIdx.x * kThreads + threadIdx.x;
   if (thread < grid.threads()) depthwiseGeluStrip(grid, x, weight, bias, out, blockIdx.y, thread);
 }
 
 template <class T>
 int launch(const TokenGrid& grid, int images, const void* x, const float* weight, const float* bias, void* out,
            void* stream) {
-  const dim3 blocks(static_cast<unsigned>((grid.threads() + kThreads - 1) / kThreads), images);
+  const dim3 blocks((grid.threads() + kThreads - 1) / kThreads, images);
   depthwiseGeluKernel<T><<<blocks, kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
       grid, static_cast<const Pack<T, 2>*>(x), weight, bias, static_cast<Pack<T, 2>*>(out));
   return cudaGetLastError();

@@ -8,12 +8,13 @@ namespace afa::nn::cuda {
 
 constexpr int kStrip = 8;  // pixels of a row that one thread makes, for each weight that it loads
 
-// Tokens [B, height, width, channels] in pairs of channels.
+// Tokens [B, height, width, channels] in pairs of channels; fewer than 2^31 of an image, whose threads have numbers of
+// 32 bits, which a GPU divides fast.
 struct TokenGrid {
   int height, width, pairs;
-  AFA_HD int strips() const { return (width + kStrip - 1) / kStrip; }
+  AFA_HD unsigned strips() const { return (width + kStrip - 1) / kStrip; }
   // Threads of an image: pairs of channels first, then strips of a row, then rows.
-  AFA_HD int64_t threads() const { return static_cast<int64_t>(height) * strips() * pairs; }
+  AFA_HD unsigned threads() const { return height * strips() * pairs; }
 };
 
 AFA_HD float gelu(float x) { return 0.5F * x * (1.0F + erff(x * 0.70710678F)); }
@@ -36,10 +37,10 @@ AFA_HD void loadColumn(const TokenGrid& grid, const Pack<T, 2>* image, int y, in
 // sums are float32, rounded once.
 template <class T>
 AFA_HD void depthwiseGeluStrip(const TokenGrid& grid, const Pack<T, 2>* x, const float* weight, const float* bias,
-                               Pack<T, 2>* out, int image, int64_t thread) {
-  const int pair = static_cast<int>(thread % grid.pairs);
-  const int strip = static_cast<int>(thread / grid.pairs % grid.strips());
-  const int y = static_cast<int>(thread / grid.pairs / grid.strips());
+                               Pack<T, 2>* out, int image, unsigned thread) {
+  const unsigned row = thread / grid.pairs;
+  const int pair = static_cast<int>(thread - row * grid.pairs);
+  const int y = static_cast<int>(row / grid.strips()), strip = static_cast<int>(row % grid.strips());
   const int64_t before = static_cast<int64_t>(image) * grid.height * grid.width * grid.pairs;
   const Pack<T, 2>* own = x + before;
   float w[2][9], b[2];

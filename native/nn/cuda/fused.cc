@@ -4,6 +4,8 @@
 #include <ATen/autocast_mode.h>
 #include <c10/cuda/CUDAGuard.h>
 
+#include <limits>
+
 #include "cuda_launch.h"
 #include "nn/cuda/depthwise_launch.h"
 #include "nn/cuda/norm_launch.h"
@@ -20,12 +22,16 @@ bool isFloatOn(const at::Tensor& x, at::Device device) {
 }
 
 const float* floatsOf(const at::Tensor& x) { return x.defined() ? x.const_data_ptr<float>() : nullptr; }
+SampleScale scaleOf(const at::Tensor& scale, const at::Tensor& tokens) {
+  return {floatsOf(scale), static_cast<unsigned>(tokens.numel() / tokens.size(0) / tokens.size(-1))};
+}
 float* floatsIn(const at::Tensor& x) { return x.defined() ? x.mutable_data_ptr<float>() : nullptr; }
 
 }  // namespace
 
 bool fitsDepthwiseGelu(const at::Tensor& x, const at::Tensor& weight, int64_t padding) {
   return x.is_cuda() && isKernelType(x) && x.numel() > 0 && x.size(0) <= kMostRows && x.size(1) % 2 == 0 &&
+         x.numel() / x.size(0) <= std::numeric_limits<int32_t>::max() &&
          x.is_contiguous(at::MemoryFormat::ChannelsLast) && padding == 1 &&
          weight.sizes() == at::IntArrayRef({x.size(1), 1, 3, 3}) && isFloatOn(weight, x.device());
 }
@@ -44,7 +50,7 @@ bool fitsAddNorm(const at::Tensor& tokens, const at::Tensor& weight) {
   const int64_t channels = weight.numel();
   return tokens.is_cuda() && isKernelType(tokens) && tokens.numel() > 0 && tokens.is_contiguous() &&
          tokens.size(-1) == channels && channels % kQuad == 0 && channels <= kMostChannels &&
-         isFloatOn(weight, tokens.device());
+         tokens.numel() / channels <= std::numeric_limits<int32_t>::max() && isFloatOn(weight, tokens.device());
 }
 
 NormedSum addNorm(const ToNorm& from, const Affine& norm, Readers readers, bool statistics) {
@@ -56,7 +62,7 @@ NormedSum addNorm(const ToNorm& from, const Affine& norm, Readers readers, bool 
               branch.scalar_type());
   const c10::cuda::CUDAGuard guard(branch.device());
   const bool half = readers == Readers::Products && at::autocast::is_autocast_enabled(at::kCUDA);
-  const int64_t channels = norm.weight.numel(), tokens = branch.numel() / channels;
+  const int64_t channels = norm.weight.numel();
   const auto floats = branch.options().dtype(at::kFloat);
   NormedSum out;
   out.normed = at::empty(branch.sizes(), half ? floats.dtype(at::kBFloat16) : floats);
@@ -68,14 +74,13 @@ NormedSum addNorm(const ToNorm& from, const Affine& norm, Readers readers, bool 
     out.mean = at::empty(shape, floats);
     out.inverse = at::empty(shape, floats);
   }
-  check(afaAddNorm({.tokens = tokens,
+  check(afaAddNorm({.tokens = branch.numel() / channels,
                     .channels = static_cast<int>(channels),
                     .residual = floatsOf(residual),
                     .branch = branch.const_data_ptr(),
                     .branchBFloat16 = branch.scalar_type() == at::kBFloat16,
                     .branchBias = floatsOf(bias),
-                    .scale = floatsOf(scale),
-                    .tokensOfSample = tokens / branch.size(0),
+                    .scale = scaleOf(scale, branch),
                     .weight = floatsOf(norm.weight),
                     .bias = floatsOf(norm.bias),
                     .eps = static_cast<float>(norm.eps),
@@ -95,8 +100,8 @@ std::tuple<at::Tensor, at::Tensor> addNormBackward(const at::Tensor& dNormed, co
   const auto own = dNormed.contiguous(), beside = dSum.defined() ? dSum.contiguous() : dSum;
   auto dResidual = at::empty_like(forward.sum);
   auto dBranch = at::empty(forward.sum.sizes(), forward.sum.options().dtype(branchType));
-  const int64_t channels = weight.numel(), tokens = own.numel() / channels;
-  check(afaAddNormBackward({.tokens = tokens,
+  const int64_t channels = weight.numel();
+  check(afaAddNormBackward({.tokens = own.numel() / channels,
                             .channels = static_cast<int>(channels),
                             .dNormed = own.const_data_ptr(),
                             .dNormedBFloat16 = own.scalar_type() == at::kBFloat16,
@@ -105,8 +110,7 @@ std::tuple<at::Tensor, at::Tensor> addNormBackward(const at::Tensor& dNormed, co
                             .mean = floatsOf(forward.mean),
                             .inverse = floatsOf(forward.inverse),
                             .weight = floatsOf(weight),
-                            .scale = floatsOf(scale),
-                            .tokensOfSample = tokens / own.size(0),
+                            .scale = scaleOf(scale, own),
                             .dResidual = floatsIn(dResidual),
                             .dBranch = dBranch.mutable_data_ptr(),
                             .dBranchBFloat16 = branchType == at::kBFloat16},

@@ -22,10 +22,9 @@ __device__ float addUp(float own) {
 
 // kLanes lanes hold a token in registers. Those beyond the last token go along: the others of their warp wait for them.
 template <int kLanes>
-struct Place {
-  int64_t token = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) / kLanes;
-  int lane = threadIdx.x % kLanes;
-};
+__device__ int64_t ownToken() {
+  return (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) / kLanes;
+}
 
 __device__ const Pack<float, kQuad>* quads(const float* values) {
   return reinterpret_cast<const Pack<float, kQuad>*>(values);
@@ -34,40 +33,39 @@ __device__ Pack<float, kQuad>* quads(float* values) { return reinterpret_cast<Pa
 
 template <int kLanes, int kEach, class Branch, class Out>
 __global__ void addNormKernel(NormCall call) {
-  const Place<kLanes> at;
-  const int count = call.channels / kQuad;
-  const bool real = at.token < call.tokens;
+  const int64_t token = ownToken<kLanes>();
+  const int lane = threadIdx.x % kLanes, count = call.channels / kQuad;
+  const bool real = token < call.tokens;
   const Summands<Branch> from = {quads(call.residual), static_cast<const Pack<Branch, kQuad>*>(call.branch),
-                                 quads(call.branchBias), call.scale, call.tokensOfSample};
+                                 quads(call.branchBias), call.scale};
   const auto channels = static_cast<float>(call.channels);
   LaneChannels<kEach> own;
   const int held = real ? count : 0;
-  const float mean = addUp<kLanes>(gather(from, quads(call.sum), at.token, held, at.lane, kLanes, own)) / channels;
-  const float inverse = rsqrtf(addUp<kLanes>(squares(own, mean, held, at.lane, kLanes)) / channels + call.eps);
+  const float mean = addUp<kLanes>(gather(from, quads(call.sum), token, held, lane, kLanes, own)) / channels;
+  const float inverse = rsqrtf(addUp<kLanes>(squares(own, mean, held, lane, kLanes)) / channels + call.eps);
   if (!real) return;
   writeNormed(own, mean, inverse, quads(call.weight), quads(call.bias), static_cast<Pack<Out, kQuad>*>(call.normed),
-              at.token, count, at.lane, kLanes);
-  if (call.mean && at.lane == 0) {
-    call.mean[at.token] = mean;
-    call.inverse[at.token] = inverse;
+              token, count, lane, kLanes);
+  if (call.mean && lane == 0) {
+    call.mean[token] = mean;
+    call.inverse[token] = inverse;
   }
 }
 
 template <int kLanes, int kEach, class Branch, class Out>
 __global__ void addNormBackwardKernel(NormBackwardCall call) {
-  const Place<kLanes> at;
-  const int count = call.channels / kQuad;
-  const bool real = at.token < call.tokens;
+  const int64_t token = ownToken<kLanes>();
+  const int lane = threadIdx.x % kLanes, count = call.channels / kQuad;
+  const bool real = token < call.tokens;
   const NormGradients<Out> from = {static_cast<const Pack<Out, kQuad>*>(call.dNormed), quads(call.dSum),
                                    quads(call.sum), call.mean, call.inverse, quads(call.weight)};
   const auto channels = static_cast<float>(call.channels);
   LaneChannels<kEach> g, normed;
-  const auto own = gatherGradients(from, at.token, real ? count : 0, at.lane, kLanes, g, normed);
+  const auto own = gatherGradients(from, token, real ? count : 0, lane, kLanes, g, normed);
   const float plain = addUp<kLanes>(own.plain) / channels, projected = addUp<kLanes>(own.projected) / channels;
   if (!real) return;
-  const float scale = call.scale ? call.scale[at.token / call.tokensOfSample] : 1.0F;
-  writeGradients(from, g, normed, plain, projected, scale, quads(call.dResidual),
-                 static_cast<Pack<Branch, kQuad>*>(call.dBranch), at.token, count, at.lane, kLanes);
+  writeGradients(from, g, normed, plain, projected, call.scale.of(token), quads(call.dResidual),
+                 static_cast<Pack<Branch, kQuad>*>(call.dBranch), token, count, lane, kLanes);
 }
 
 template <int kLanes, int kEach, class Branch, class Out, class Call>

@@ -6,14 +6,13 @@ namespace afa::nn::cuda {
 
 // normed = LayerNorm(residual + scale * (branch + branchBias)) over channels; all [tokens, channels], contiguous.
 struct NormCall {
-  int64_t tokens;
+  int64_t tokens;         // fewer than 2^31
   int channels;           // a multiple of 4, at most kMostChannels
   const float* residual;  // or null
   const void* branch;
   bool branchBFloat16;
   const float* branchBias;  // [channels], or null
-  const float* scale;       // of each sample's branch, or null
-  int64_t tokensOfSample;
+  SampleScale scale;
   const float *weight, *bias;  // [channels]
   float eps;
   float* sum;  // what is normalised, or null where nobody wants it
@@ -30,8 +29,8 @@ struct NormBackwardCall {
   const void* dNormed;
   bool dNormedBFloat16;
   const float* dSum;  // or null
-  const float *sum, *mean, *inverse, *weight, *scale;  // as in NormCall
-  int64_t tokensOfSample;
+  const float *sum, *mean, *inverse, *weight;  // as in NormCall
+  SampleScale scale;
   float* dResidual;
   void* dBranch;
   bool dBranchBFloat16;

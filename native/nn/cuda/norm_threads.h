@@ -8,15 +8,20 @@ constexpr int kQuad = 4;           // channels that a lane loads at once
 constexpr int kMostQuadsEach = 4;  // that a lane keeps in registers
 constexpr int kMostChannels = 32 * kMostQuadsEach * kQuad;
 
+// By what each sample's branch is multiplied, or null. Tokens have numbers of 31 bits: a GPU divides those fast.
+struct SampleScale {
+  const float* values;
+  unsigned tokensOfSample;
+  AFA_HD float of(int64_t token) const { return values ? values[static_cast<unsigned>(token) / tokensOfSample] : 1.0F; }
+};
+
 // What is normalised, [tokens, 4 * quads]: residual + scale * (branch + bias), but for what is null.
 template <class Branch>
 struct Summands {
   const Pack<float, kQuad>* residual;
   const Pack<Branch, kQuad>* branch;
   const Pack<float, kQuad>* bias;  // [4 * quads]
-  const float* scale;              // of each sample
-  int64_t tokensOfSample;
-  AFA_HD float scaleOf(int64_t token) const { return scale ? scale[token / tokensOfSample] : 1.0F; }
+  SampleScale scale;
 };
 
 // This lane's channels: quads lane, lane + lanes, ...
@@ -30,7 +35,7 @@ template <int kEach, class Branch>
 AFA_HD float gather(const Summands<Branch>& from, Pack<float, kQuad>* sum, int64_t token, int quads, int lane,
                     int lanes, LaneChannels<kEach>& own) {
   float total = 0;
-  const float scale = quads > 0 ? from.scaleOf(token) : 0.0F;
+  const float scale = quads > 0 ? from.scale.of(token) : 0.0F;
   AFA_UNROLL(kEach)
   for (int i = 0; i < kEach; ++i) {
     const int quad = lane + i * lanes;
