@@ -4,6 +4,7 @@
 
 #include "cam/cam_graphs.h"
 #include "nn/autocast.h"
+#include "nn/weight_casts.h"
 
 namespace afa::cam {
 
@@ -50,6 +51,8 @@ at::Tensor scaledCam(const nn::WeTr& model, const at::Tensor& images, double sca
 }
 
 MultiScaleOutput run(const nn::WeTr& model, const at::Tensor& images, const MultiScaleConfig& config) {
+  // Once for all scales, and within what a graph records, or it would read these casts for ever.
+  const nn::WeightCasts casts(model.state().factors(), model.bfloat16());
   const auto scales = orderedScales(config.scales);
   const auto largest = *std::max_element(scales.begin(), scales.end());
   MultiScaleOutput out;
@@ -68,7 +71,6 @@ MultiScaleOutput multiScaleCam(const nn::WeTr& model, const at::Tensor& images, 
   at::NoGradGuard guard;
   TORCH_CHECK(images.dim() == 4 && images.size(1) == 3, "Expected images of shape [B, 3, H, W] but received ",
               images.sizes());
-  // Around all passes: weights are cast once for every scale.
   const nn::Autocast autocast(images.device(), model.bfloat16());
   const int64_t B = images.size(0), step = config.chunk > 0 ? config.chunk : B;
   if (step >= B) {

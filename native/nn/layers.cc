@@ -5,6 +5,7 @@
 #include "distributed/sync_batch_norm.h"
 #include "nn/cuda/fused.h"
 #include "nn/products.h"
+#include "nn/weight_casts.h"
 
 namespace afa::nn {
 
@@ -14,6 +15,11 @@ at::Tensor StateDict::parameter(const std::string& name, at::IntArrayRef shape) 
   parameters_.push_back({name, tensor});
   all_.push_back({name, tensor});
   return tensor;
+}
+
+at::Tensor StateDict::factor(const std::string& name, at::IntArrayRef shape) {
+  factors_.push_back(parameter(name, shape));
+  return factors_.back();
 }
 
 at::Tensor StateDict::buffer(const std::string& name, at::Tensor initial) {
@@ -53,7 +59,7 @@ void kaimingNormal(at::Tensor& weight, double a, int64_t fan) {
 }
 
 Linear::Linear(StateDict& state, const std::string& name, int64_t in, int64_t out, Init init)
-    : weight(state.parameter(name + ".weight", {out, in})), bias(state.parameter(name + ".bias", {out})) {
+    : weight(state.factor(name + ".weight", {out, in})), bias(state.factor(name + ".bias", {out})) {
   if (init == Init::PyTorchDefault) {
     pytorchDefault(weight, bias);
   } else {
@@ -63,27 +69,29 @@ Linear::Linear(StateDict& state, const std::string& name, int64_t in, int64_t ou
   }
 }
 
-at::Tensor Linear::forward(const at::Tensor& x) const { return nn::linear(x, weight, bias); }
+at::Tensor Linear::forward(const at::Tensor& x) const {
+  return nn::linear(x, WeightCasts::of(weight), WeightCasts::of(bias));
+}
 
 at::Tensor Linear::addTo(const at::Tensor& residual, const at::Tensor& x) const {
   return linearAdd(residual, x, weight, bias);
 }
 
 Conv2d::Conv2d(StateDict& state, const std::string& name, int64_t in, int64_t out, Options o)
-    : weight(state.parameter(name + ".weight", {out, in / o.groups, o.kernel, o.kernel})),
-      bias(o.bias ? state.parameter(name + ".bias", {out}) : at::Tensor()),
+    : weight(state.factor(name + ".weight", {out, in / o.groups, o.kernel, o.kernel})),
+      bias(o.bias ? state.factor(name + ".bias", {out}) : at::Tensor()),
       options(o) {
   const int64_t fanOut = o.kernel * o.kernel * out / o.groups;
   kaimingNormal(weight, 0.0, fanOut);
   if (bias.defined()) fill(bias, 0.0);
 }
 
-at::Tensor Conv2d::forward(const at::Tensor& x) const { return convolve(x, bias); }
+at::Tensor Conv2d::forward(const at::Tensor& x) const { return convolve(x, WeightCasts::of(bias)); }
 
 at::Tensor Conv2d::forwardWithoutBias(const at::Tensor& x) const { return convolve(x, {}); }
 
 at::Tensor Conv2d::convolve(const at::Tensor& x, const at::Tensor& added) const {
-  return at::conv2d(x, weight, added, options.stride, options.padding, /*dilation=*/1, options.groups);
+  return at::conv2d(x, WeightCasts::of(weight), added, options.stride, options.padding, /*dilation=*/1, options.groups);
 }
 
 LayerNorm::LayerNorm(StateDict& state, const std::string& name, int64_t channels, double eps)

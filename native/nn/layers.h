@@ -22,14 +22,18 @@ struct NamedTensor {
 class StateDict {
  public:
   at::Tensor parameter(const std::string& name, at::IntArrayRef shape);
+  // One that products or convolutions read: they may do so in bfloat16.
+  at::Tensor factor(const std::string& name, at::IntArrayRef shape);
   at::Tensor buffer(const std::string& name, at::Tensor initial);
 
   const std::vector<NamedTensor>& parameters() const { return parameters_; }
+  const std::vector<at::Tensor>& factors() const { return factors_; }
   // Parameters and buffers, interleaved as PyTorch lists them.
   const std::vector<NamedTensor>& all() const { return all_; }
 
  private:
   std::vector<NamedTensor> parameters_, all_;
+  std::vector<at::Tensor> factors_;
 };
 
 // Initial values of the original: see each layer's constructor.

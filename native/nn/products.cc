@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "nn/cuda/fused.h"
+#include "nn/weight_casts.h"
 
 namespace afa::nn {
 
@@ -103,7 +104,9 @@ Tensor depthwiseGelu(const Tensor& x, const Tensor& weight, const Tensor& bias, 
 #endif
   const int64_t groups = x.size(1);
   const auto* engine = at::GradMode::is_enabled() ? nullptr : usable(x, weight);
-  if (!engine) return at::gelu(at::conv2d(x, weight, bias, /*stride=*/1, padding, /*dilation=*/1, groups));
+  if (!engine)
+    return at::gelu(at::conv2d(x, WeightCasts::of(weight), WeightCasts::of(bias), /*stride=*/1, padding, /*dilation=*/1,
+                               groups));
   const std::array<int64_t, 2> both{padding, padding}, one{1, 1};
   return engine->convolution.call(x, weight, optional(bias), both, one, one, groups, "gelu", Scalars(), "none");
 }

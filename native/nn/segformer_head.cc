@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "nn/products.h"
+#include "nn/weight_casts.h"
 #include "tensor/resize.h"
 
 namespace afa::nn {
@@ -27,9 +28,10 @@ at::Tensor SegFormerHead::forward(const std::array<at::Tensor, 4>& stages, bool 
   // Fusing and bilinear resizing are both linear and act on different axes, so they commute: each stage is
   // fused at its own size and the sum replaces the concatenation of four full-size maps.
   at::Tensor sum;
+  const auto& fuse = WeightCasts::of(fuse_.weight);
   for (int i = 0; i < 4; ++i) {
     const auto& x = stages[3 - i];
-    auto slice = fuse_.weight.narrow(1, i * embeddingDim_, embeddingDim_).reshape({embeddingDim_, embeddingDim_});
+    auto slice = fuse.narrow(1, i * embeddingDim_, embeddingDim_).reshape({embeddingDim_, embeddingDim_});
     auto y = asImage(nn::linear(linears[i]->forward(x), slice, at::Tensor()));
     if (x.size(1) != size[0] || x.size(2) != size[1]) y = resizeBilinear(y, size);
     sum = sum.defined() ? sum + y : y;

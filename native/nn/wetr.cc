@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "nn/autocast.h"
+#include "nn/weight_casts.h"
 
 namespace afa::nn {
 
@@ -38,6 +39,7 @@ WeTrOutput WeTr::forward(const at::Tensor& image, const WeTrWanted& wanted) cons
   TORCH_CHECK(image.dim() == 4 && image.size(1) == 3, "Expected images of shape [B, 3, H, W] but received ",
               image.sizes());
   const Autocast autocast(image.device(), config_.bfloat16);
+  const WeightCasts casts(state_.factors(), config_.bfloat16);
   const auto keep = wanted.attention ? Keep::All : wanted.affinity ? Keep::LastTwo : Keep::None;
   auto features = encoder_.forward(image, training, keep);
   const auto& last = features.stages[3];
@@ -67,6 +69,7 @@ WeTrOutput WeTr::forward(const at::Tensor& image, const WeTrWanted& wanted) cons
 
 std::vector<at::Tensor> WeTr::features(const at::Tensor& image) const {
   const Autocast autocast(image.device(), config_.bfloat16);
+  const WeightCasts casts(state_.factors(), config_.bfloat16);
   std::vector<at::Tensor> out;
   for (const auto& stage : encoder_.forward(image, training, Keep::None).stages) out.push_back(asImage(stage));
   return out;
