@@ -22,8 +22,8 @@ Tensor added(const Tensor& residual, const Tensor& branch, const Tensor& scale) 
   return residual + (scale.defined() ? branch * besideTokens(scale, branch) : branch);
 }
 
-// The sum and its norm as one operation with one gradient. Beside it autograd would keep the norm's gradient, that of
-// the sum and that of the branch as tensors of their own.
+// The sum and its norm as one operation with one gradient: of several, autograd would make the gradients of norm, sum,
+// scaled branch and branch one after the other.
 class AddNorm : public torch::autograd::Function<AddNorm> {
  public:
   using Context = torch::autograd::AutogradContext;

@@ -74,7 +74,7 @@ at::Tensor Linear::forward(const at::Tensor& x) const {
 }
 
 at::Tensor Linear::addTo(const at::Tensor& residual, const at::Tensor& x) const {
-  return linearAdd(residual, x, weight, bias);
+  return linearAdd(residual, x, WeightCasts::of(weight), WeightCasts::of(bias));
 }
 
 Conv2d::Conv2d(StateDict& state, const std::string& name, int64_t in, int64_t out, Options o)

@@ -54,8 +54,15 @@ WeightCasts::WeightCasts(const std::vector<Tensor>& weights, bool wanted) : oute
   const bool gradients = at::GradMode::is_enabled();
   if (!wanted || (inUse && (inUse->withGradients_ || !gradients))) return;
   if (gradients && std::any_of(weights.begin(), weights.end(), isAwaited)) return;
-  const auto casts = gradients ? CastAll::apply(at::TensorList(weights)) : castAll(weights, at::kBFloat16);
-  for (size_t i = 0; i < weights.size(); ++i) casts_[weights[i].unsafeGetTensorImpl()] = casts[i];
+  // Frozen ones by themselves: all that one operation gives wants gradients as soon as one of its inputs does.
+  Tensors learning, frozen;
+  for (const auto& each : weights) (gradients && each.requires_grad() ? learning : frozen).push_back(each);
+  const auto keep = [&](const Tensors& own, const Tensors& casts) {
+    for (size_t i = 0; i < own.size(); ++i) casts_[own[i].unsafeGetTensorImpl()] = casts[i];
+  };
+  if (!learning.empty()) keep(learning, CastAll::apply(at::TensorList(learning)));
+  at::NoGradGuard guard;
+  keep(frozen, castAll(frozen, at::kBFloat16));
   withGradients_ = gradients;
   inUse = this;
 }

@@ -7,11 +7,12 @@
 
 namespace afa::nn {
 
-// In use on this thread from construction to the end of the block. Blocks within it use the same casts, unless they
-// want gradients and the casts have none.
+// In use on this thread from construction to the end of the block, which autocast must be on for: other operands become
+// bfloat16 by it alone. Blocks within it use the same casts, unless they want gradients and the casts have none.
 class WeightCasts {
  public:
-  // Differentiable, if gradients are enabled. Without `wanted` nothing changes.
+  // Differentiable, if gradients are enabled. Nothing is cast without `wanted`, nor where a reducer waits for each
+  // gradient as it comes.
   WeightCasts(const std::vector<at::Tensor>& weights, bool wanted);
   ~WeightCasts();
 

@@ -78,13 +78,13 @@ describe.skipIf(!library)(`on a hollow GPU${skipped}`, { timeout: 300_000 }, () 
 
   it.each([
     ['100', 'the first recording'],
-    ['700', 'that of learning, after that of the maps'],
+    ['450', 'that of learning, after that of the maps'],
   ])('training goes on without graphs where operation %s of a recording fails: %s', async (at) => {
     const args = ['--work_dir', `broken_${at}`];
     const { code, stderr } = await train(args, { HOLLOW_BREAK: at, HOLLOW_LOG: log });
     expect(code, stderr).toBe(0);
     expect(stderr.match(/^.*Training steps run without CUDA graphs.*$/gm)).toEqual([
-      expect.stringMatching(/: \w+\(\): CUDA error: .+$/),
+      expect.stringMatching(/: \w+\(\): (CUDA|cuDNN) error: .+$/),
     ]);
     expect(stderr).not.toContain('Search for');
     expect(place.files(`broken_${at}`)).toContain('checkpoints/wetr_iter_24.pth');

@@ -66,6 +66,16 @@ function losses(phase: 'cls' | 'cam' | 'affinity', device: Device, amp: Amp, ste
   return out;
 }
 
+/** Of two tensors, relative to the second. */
+function distance(ours: Tensor, expected: Tensor): number {
+  const [a, b] = [ours, expected].map((tensor) => tensor.contiguous().toFloat32()) as [
+    Float32Array,
+    Float32Array,
+  ];
+  const norm = (values: Float32Array) => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
+  return norm(a.map((value, i) => value - b[i]!)) / norm(b);
+}
+
 describe.skipIf(noGpu)(`on a GPU${skipped}`, () => {
   it.each(FIXTURES)('%s agrees within 1e-3 in float32', (name) => {
     const report = runParity(fixture(name), 'cuda');
@@ -83,29 +93,39 @@ describe.skipIf(noGpu)(`on a GPU${skipped}`, () => {
     ['mit_b1', 'none', 1e-4],
     ['mit_b0', 'bf16', 0.02],
     ['mit_b1', 'bf16', 0.02],
-  ] as const)(
-    'without gradients, %s (amp %s) gives in fewer passes what it gives with them',
-    (backbone, amp, off) =>
-      scope(() => {
-        setupSeed(2);
-        using model = new WeTr({ backbone, numClasses: 2, amp }).to('cuda').eval();
-        // Stages of 24 x 20 to 6 x 5 positions: strips that end within a row, tokens that end within a block.
-        const images = Tensor.randn([3, 3, 96, 80]).to({ device: 'cuda' });
-        const withGradients = model.forwardFeatures(images);
-        const without = noGrad(() => model.forwardFeatures(images));
-        for (const [i, stage] of withGradients.entries()) {
-          const [expected, ours] = [
-            stage.detach().contiguous().toFloat32(),
-            without[i]!.contiguous().toFloat32(),
-          ];
-          const norm = (values: Float32Array) => Math.hypot(...values);
-          expect(
-            norm(ours.map((value, k) => value - expected[k]!)) / norm(expected),
-            `stage ${i}`,
-          ).toBeLessThan(off);
-        }
-      }),
+  ] as const)('%s (amp %s) gives the CPU’s features, with gradients and without', (backbone, amp, off) =>
+    scope(() => {
+      setupSeed(2);
+      using model = new WeTr({ backbone, numClasses: 2, amp }).to('cuda').eval();
+      // Stages of 24 x 20 to 6 x 5 positions: strips that end within a row, tokens that end within a block.
+      const images = Tensor.randn([3, 3, 96, 80]).to({ device: 'cuda' });
+      setupSeed(2);
+      using reference = new WeTr({ backbone, numClasses: 2 }).eval();
+      const expected = noGrad(() => reference.forwardFeatures(images.to({ device: 'cpu' })));
+      const features = [model.forwardFeatures(images), noGrad(() => model.forwardFeatures(images))];
+      for (const ours of features)
+        for (const [i, stage] of expected.entries())
+          expect(distance(ours[i]!.detach(), stage), `stage ${i}`).toBeLessThan(off);
+    }),
   );
+
+  it('gradients in bf16 are near float32’s, with stochastic depth as without', () =>
+    scope(() => {
+      const images = Tensor.randn([4, 3, 96, 80]).to({ device: 'cuda' });
+      for (const dropPath of [0, 0.5]) {
+        const [expected, ours] = (['none', 'bf16'] as const).map((amp) => {
+          setupSeed(3);
+          using model = new WeTr({ backbone: 'mit_b1', numClasses: 2, dropPath, headDropout: 0, amp })
+            .to('cuda')
+            .train();
+          setupSeed(4); // draws of the same branches
+          model.forward(images, { cls: true }).cls!.square().sum().backward();
+          const all = [...model.parameters()].filter(([name]) => name.startsWith('encoder.'));
+          return Tensor.cat(all.map(([, parameter]) => parameter.grad!.reshape(-1)));
+        });
+        expect(distance(ours!, expected!), `drop path ${dropPath}`).toBeLessThan(0.1);
+      }
+    }));
 
   it('bf16 has the losses of float32 within 2 %', () => {
     const [first] = losses('affinity', 'cuda', 'bf16', 1);

@@ -39,6 +39,29 @@ describe('Ddp', () => {
     alone = await childJson<Run>(train('1'), { env: { RANK: '0', WORLD_SIZE: '1' } });
   });
 
+  // Cast together, weights would get their gradients together, at the end of the backward pass.
+  it('in bf16 exchanges gradients as they come: no casts of all weights at once, which one process has', async () => {
+    const code = `
+      const share = await import('${SHARE}');
+      const { native } = await import('DIST/native/index.js');
+      const model = share.makeModel({ amp: 'bf16' });
+      const ddp = await Ddp.create(model, group);
+      const casts = [];
+      for (let step = 0; step < 2; step++) {
+        native.recordOpsStart(100_000, false);
+        const { loss, wanted } = share.losses(model, 'cls');
+        const { names, events } = native.recordOpsStop();
+        casts.push(events.filter((name, i) => i % 5 === 0 && names[name] === 'aten::_foreach_copy_').length);
+        ddp.backward(loss, wanted);
+      }
+      report(casts);`;
+    // The reducer comes with the first backward pass.
+    expect(await ranksJson<number[]>(2, code)).toEqual([
+      [1, 0],
+      [1, 0],
+    ]);
+  });
+
   it.each([2, 3])('of %i processes equals one process with their batch in all three phases', async (size) => {
     const runs = await ranksJson<Run>(size, train(String(size)), { joins: false });
     for (const run of runs) {

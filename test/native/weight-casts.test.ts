@@ -55,4 +55,20 @@ describe('casts of weights', () => {
       expect(model.parameters().get('decoder.linear_pred.weight')!.grad).toBeUndefined();
       for (const parameter of model.parameters().values()) parameter.clearGrad();
     }));
+
+  it('frozen weights stay so: what they alone lead to wants no gradient', () =>
+    scope(() => {
+      const model = models.bf16;
+      const encoder = [...model.parameters()].filter(([name]) => name.startsWith('encoder.'));
+      for (const [, parameter] of encoder) parameter.requiresGrad = false;
+      const { cls } = model.forward(images(), { cls: true });
+      expect(model.forwardFeatures(images()).map((stage) => stage.requiresGrad)).toEqual(
+        Array(4).fill(false),
+      );
+      cls!.sum().backward();
+      expect(model.parameters().get('classifier.weight')!.grad).toBeDefined();
+      expect(weight(model).grad).toBeUndefined();
+      for (const [, parameter] of encoder) parameter.requiresGrad = true;
+      for (const parameter of model.parameters().values()) parameter.clearGrad();
+    }));
 });

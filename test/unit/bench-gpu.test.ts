@@ -66,6 +66,16 @@ describe('a kernel', () => {
       'addNormKernel',
     ],
     [
+      'void (anonymous namespace)::addNormBackwardKernel<32, 4, afa::nn::cuda::BFloat16, float>(afa::nn::cuda::NormBackwardCall)',
+      'normalisation',
+      'addNormBackwardKernel',
+    ],
+    [
+      'void at::native::(anonymous namespace)::multi_tensor_apply_kernel<at::native::(anonymous namespace)::TensorListMetadata<2>, at::native::(anonymous namespace)::CopyFunctor<c10::BFloat16, float, 2, 1, 1>, at::native::Copy<c10::BFloat16, float> >(at::native::(anonymous namespace)::TensorListMetadata<2>)',
+      'copies',
+      'multi_tensor_apply_kernel (CopyFunctor)',
+    ],
+    [
       'nvjet_hsh_128x256_64x4_1x2_h_bz_coopA_NTN',
       'matrix products',
       'nvjet_hsh_128x256_64x4_1x2_h_bz_coopA_NTN',

@@ -94,6 +94,22 @@ it('takes the headers of wheels with a folder for each library', () => {
   );
 });
 
+it('takes nothing of wheels for the generation before', () => {
+  torch('99.1');
+  runtimeHeader('site/nvidia/cu99', 99010);
+  headers('site/nvidia/cu99', LIBRARIES);
+  headers('site/nvidia/cuda_nvcc', ['crt/host_defines.h']);
+  headers('site/nvidia/cuda_cccl', ['nv/target']);
+  expect(configure({}).said).toContain('are missing (crt/host_defines.h, nv/target).');
+  // As conda lays a toolkit out.
+  runtimeHeader('conda/targets/x86_64-linux', 99000);
+  headers('conda/targets/x86_64-linux', ['crt/host_defines.h', 'nv/target']);
+  expect(configure({ CUDA_HOME: join(folder, 'conda') }).includes).toEqual([
+    'site/nvidia/cu99/include',
+    'conda/targets/x86_64-linux/include',
+  ]);
+});
+
 it('takes from a toolkit of the same generation what the wheels leave out, and only after them', () => {
   torch('99.1');
   runtimeHeader('site/nvidia/cu99', 99010);
@@ -126,16 +142,19 @@ it('says what becomes of GPUs that nvcc does not know', () => {
     `#!/bin/sh
 case $1 in
   --version) echo "Cuda compilation tools, release 99.0" ;;
-  --list-gpu-code) printf 'sm_80\\nsm_90\\n' ;;
+  --list-gpu-code) printf 'sm_80\\nsm_90\\nsm_100\\n' ;;
   *) exit 1 ;;
 esac
 `,
     0o755,
   );
   // It ends there, as this nvcc compiles nothing.
-  const { said } = configure({ CUDACXX: nvcc, TORCH_CUDA_ARCH_LIST: '7.0 8.0 9.0 12.0' });
+  const { said } = configure({ CUDACXX: nvcc, TORCH_CUDA_ARCH_LIST: '7.0 8.0 9.0 10.0 10.3 12.0' });
   expect(said).toContain('compute capability 70, which nvcc 99.0 does not know: such a GPU is refused.');
   expect(said).toContain(
-    'compute capability 120, which nvcc 99.0 does not know: such a GPU compiles the code for 90 itself, at its first start.',
+    'compute capability 103, which nvcc 99.0 does not know: such a GPU runs the code for 100.',
+  );
+  expect(said).toContain(
+    'compute capability 120, which nvcc 99.0 does not know: such a GPU compiles the code for 100 itself, at its first start.',
   );
 });

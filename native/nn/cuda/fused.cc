@@ -21,6 +21,9 @@ bool isFloatOn(const at::Tensor& x, at::Device device) {
   return x.device() == device && x.scalar_type() == at::kFloat && x.is_contiguous();
 }
 
+// Torch's own memory is; a view of foreign memory need not be.
+bool isAligned(const at::Tensor& x) { return reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0; }
+
 const float* floatsOf(const at::Tensor& x) { return x.defined() ? x.const_data_ptr<float>() : nullptr; }
 SampleScale scaleOf(const at::Tensor& scale, const at::Tensor& tokens) {
   return {floatsOf(scale), static_cast<unsigned>(tokens.numel() / tokens.size(0) / tokens.size(-1))};
@@ -31,7 +34,7 @@ float* floatsIn(const at::Tensor& x) { return x.defined() ? x.mutable_data_ptr<f
 
 bool fitsDepthwiseGelu(const at::Tensor& x, const at::Tensor& weight, int64_t padding) {
   return x.is_cuda() && isKernelType(x) && x.numel() > 0 && x.size(0) <= kMostRows && x.size(1) % 2 == 0 &&
-         x.numel() / x.size(0) <= std::numeric_limits<int32_t>::max() &&
+         x.numel() / x.size(0) <= std::numeric_limits<int32_t>::max() && isAligned(x) &&
          x.is_contiguous(at::MemoryFormat::ChannelsLast) && padding == 1 &&
          weight.sizes() == at::IntArrayRef({x.size(1), 1, 3, 3}) && isFloatOn(weight, x.device());
 }
@@ -49,17 +52,16 @@ at::Tensor depthwiseGelu(const at::Tensor& x, const at::Tensor& weight, const at
 bool fitsAddNorm(const at::Tensor& tokens, const at::Tensor& weight) {
   const int64_t channels = weight.numel();
   return tokens.is_cuda() && isKernelType(tokens) && tokens.numel() > 0 && tokens.is_contiguous() &&
-         tokens.size(-1) == channels && channels % kQuad == 0 && channels <= kMostChannels &&
+         isAligned(tokens) && tokens.size(-1) == channels && channels % kQuad == 0 && channels <= kMostChannels &&
          tokens.numel() / channels <= std::numeric_limits<int32_t>::max() && isFloatOn(weight, tokens.device());
 }
 
 NormedSum addNorm(const ToNorm& from, const Affine& norm, Readers readers, bool statistics) {
-  const auto& [residual, branch, bias, scale] = from;
+  const auto& [residual, ownBranch, bias, scale] = from;
+  const auto branch = ownBranch.contiguous();
   TORCH_CHECK(!residual.defined() || residual.sizes() == branch.sizes(),
               "Expected a residual and a branch of one shape but received ", residual.sizes(), " and ", branch.sizes());
-  TORCH_CHECK(branch.is_contiguous() && isKernelType(branch),
-              "Expected a contiguous branch in float32 or bfloat16 but received strides ", branch.strides(), " of ",
-              branch.scalar_type());
+  TORCH_CHECK(isKernelType(branch), "Expected a branch in float32 or bfloat16 but received ", branch.scalar_type());
   const c10::cuda::CUDAGuard guard(branch.device());
   const bool half = readers == Readers::Products && at::autocast::is_autocast_enabled(at::kCUDA);
   const int64_t channels = norm.weight.numel();
@@ -96,6 +98,7 @@ NormedSum addNorm(const ToNorm& from, const Affine& norm, Readers readers, bool 
 std::tuple<at::Tensor, at::Tensor> addNormBackward(const at::Tensor& dNormed, const at::Tensor& dSum,
                                                    const NormedSum& forward, const at::Tensor& weight,
                                                    const at::Tensor& scale, at::ScalarType branchType) {
+  TORCH_CHECK(!at::GradMode::is_enabled(), "Expected a gradient to be taken once: that of a gradient is not written");
   const c10::cuda::CUDAGuard guard(dNormed.device());
   const auto own = dNormed.contiguous(), beside = dSum.defined() ? dSum.contiguous() : dSum;
   auto dResidual = at::empty_like(forward.sum);

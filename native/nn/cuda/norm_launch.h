@@ -21,8 +21,7 @@ struct NormCall {
   float *mean, *inverse;  // [tokens], for the gradients, or null
 };
 
-// Gradients of a loss for residual and branch, either of which may be null, from those for normed and, if anybody reads
-// it, for sum.
+// Gradients of a loss for residual and branch from those for normed and, if anybody reads it, for sum.
 struct NormBackwardCall {
   int64_t tokens;
   int channels;

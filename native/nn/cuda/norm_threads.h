@@ -130,7 +130,7 @@ AFA_HD GradientSums gatherGradients(const NormGradients<Normed>& from, int64_t t
   return total;
 }
 
-// The gradient of the sum, for the residual, and times the sample's scale for the branch; either may be null.
+// The gradient of the sum, for the residual, and times the sample's scale for the branch.
 // plain and projected: the sums over all channels, divided by how many they are.
 template <int kEach, class Normed, class Branch>
 AFA_HD void writeGradients(const NormGradients<Normed>& from, const LaneChannels<kEach>& g,
@@ -151,8 +151,8 @@ AFA_HD void writeGradients(const NormGradients<Normed>& from, const LaneChannels
       d.values[c] += (g.values[i][c] - plain - normed.values[i][c] * projected) * inverse;
       branch.values[c] = rounded<Branch>(d.values[c] * scale);
     }
-    if (dResidual) dResidual[at] = d;
-    if (dBranch) dBranch[at] = branch;
+    dResidual[at] = d;
+    dBranch[at] = branch;
   }
 }
 
