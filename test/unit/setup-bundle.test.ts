@@ -35,6 +35,8 @@ describe.skipIf(missing.includes('bash'))('the command', () => {
     ['scripts/check-cuda-build.sh', ['--torch', '1.13'], /2\.11 to 2\.14.* but received 1\.13/],
     ['scripts/check-cuda-build.sh', ['--dir', root], /a folder outside this checkout/],
     ['scripts/check-cuda-build.sh', ['--keep', 'it'], /but received it/],
+    ['scripts/check-on-gpu.sh', ['--only', 'tests,speed'], /parts among tests .* but received speed/],
+    ['scripts/check-on-gpu.sh', ['--minutes', '0'], /a number of minutes for --minutes but received 0/],
   ])('%s %j is refused with exit code 2', (script, args, words) => {
     const { status, stderr } = call(script, ...args);
     expect(stderr).toMatch(words);
@@ -42,14 +44,16 @@ describe.skipIf(missing.includes('bash'))('the command', () => {
     expect(status).toBe(2);
   });
 
-  it.each(['scripts/bundle-offline.sh', 'bundle/setup.sh', 'scripts/check-cuda-build.sh'])(
-    '%s has help with options and examples',
-    (script) => {
-      const { status, stdout } = call(script, '--help');
-      expect(status).toBe(0);
-      expect(stdout).toMatch(/^Usage: [\s\S]*Options:[\s\S]*Examples:/);
-    },
-  );
+  it.each([
+    'scripts/bundle-offline.sh',
+    'bundle/setup.sh',
+    'scripts/check-cuda-build.sh',
+    'scripts/check-on-gpu.sh',
+  ])('%s has help with options and examples', (script) => {
+    const { status, stdout } = call(script, '--help');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^Usage: [\s\S]*Options:[\s\S]*Examples:/);
+  });
 });
 
 it('the packages are those that Node would find, with all that they need', () => {
