@@ -29,11 +29,13 @@ function shorten(text: string): string {
   return text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN - 3)}...` : text;
 }
 
-// Only short lists of plain values are worth showing; the length always is.
+// Only short lists of plain values are worth showing; the length always is. Nothing else may be made a text:
+// `{toString: null}`, which YAML can hold, throws there.
 function contents(values: readonly unknown[]): string {
-  const plain = values.every((v) => ['number', 'string', 'boolean'].includes(typeof v));
+  const plain = values.length > 0 && values.every((v) => ['number', 'string', 'boolean'].includes(typeof v));
+  if (!plain) return '';
   const text = values.map((v) => (typeof v === 'string' ? `'${v}'` : String(v))).join(', ');
-  return plain && values.length > 0 && text.length <= LONGEST_SHOWN ? ` ([${text}])` : '';
+  return text.length <= LONGEST_SHOWN ? ` ([${text}])` : '';
 }
 
 function describeView(view: ArrayBufferView): string {

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { describeValue, expected, UsageError } from '../../src/config/errors.js';
 import { closest, editDistance } from '../../src/config/suggest.js';
@@ -26,6 +27,19 @@ describe('describeValue', () => {
     [() => 1, 'a function'],
   ])('%o is "%s"', (value, text) => {
     expect(describeValue(value)).toBe(text);
+  });
+
+  // `config: [{toString: null}]` is sound YAML; making a text of it throws a TypeError.
+  it('describes what no text can be made of', () => {
+    expect(describeValue([{ toString: null }])).toBe('an array of 1');
+    expect(describeValue({ toString: null })).toBe('an object with toString');
+    const anything = fc.anything({
+      withBigInt: true,
+      withNullPrototype: true,
+      withMap: true,
+      withSparseArray: true,
+    });
+    fc.assert(fc.property(anything, (value) => describeValue(value).length > 0));
   });
 
   it('shortens what would not fit on a line', () => {
