@@ -91,7 +91,7 @@ at::Tensor Conv2d::forward(const at::Tensor& x) const { return convolve(x, Weigh
 at::Tensor Conv2d::forwardWithoutBias(const at::Tensor& x) const { return convolve(x, {}); }
 
 at::Tensor Conv2d::convolve(const at::Tensor& x, const at::Tensor& added) const {
-  return at::conv2d(x, WeightCasts::of(weight), added, options.stride, options.padding, /*dilation=*/1, options.groups);
+  return nn::conv2d(x, WeightCasts::of(weight), added, {options.stride, options.padding, options.groups});
 }
 
 LayerNorm::LayerNorm(StateDict& state, const std::string& name, int64_t channels, double eps)

@@ -22,7 +22,7 @@ at::Tensor splitHeads(const at::Tensor& x, int64_t heads) {
 at::Tensor QueryKey::pooledLogits() const {
   auto q = reduction > 1 ? asTokens(at::avg_pool2d(asImage(query), reduction)) : query;
   q = q.reshape({q.size(0), -1, q.size(3)});
-  return at::matmul(splitHeads(q, heads), splitHeads(key, heads).transpose(-2, -1));
+  return nn::matmul(splitHeads(q, heads), splitHeads(key, heads).transpose(-2, -1));
 }
 
 Attention::Attention(StateDict& state, const std::string& name, int64_t dim, int64_t heads, int64_t reduction)

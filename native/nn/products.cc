@@ -4,6 +4,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "nn/bfloat16_emulation.h"
 #include "nn/cuda/fused.h"
 #include "nn/weight_casts.h"
 
@@ -84,6 +85,7 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
 }  // namespace
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  if (emulatesBfloat16(x)) return emulateBfloat16(nn::linear, x, weight, bias);
   const auto* engine = usable(x, weight);
   if (!engine) return at::linear(x, weight, bias);
   if (at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad()))
@@ -97,6 +99,18 @@ Tensor linearAdd(const Tensor& residual, const Tensor& x, const Tensor& weight, 
   return engine->linearBinary.call(x.contiguous(), residual.contiguous(), dense(weight), optional(bias), "add");
 }
 
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Window& window) {
+  const auto convolve = [&](const Tensor& image, const Tensor& kernels, const Tensor& added) {
+    return at::conv2d(image, kernels, added, window.stride, window.padding, /*dilation=*/1, window.groups);
+  };
+  return emulatesBfloat16(x) ? emulateBfloat16(convolve, x, weight, bias) : convolve(x, weight, bias);
+}
+
+Tensor matmul(const Tensor& a, const Tensor& b) {
+  const auto multiply = [](const Tensor& left, const Tensor& right) { return at::matmul(left, right); };
+  return emulatesBfloat16(a) ? emulateBfloat16(multiply, a, b) : multiply(a, b);
+}
+
 Tensor depthwiseGelu(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t padding) {
 #ifdef AFA_CUDA
   if (!at::GradMode::is_enabled() && cuda::fitsDepthwiseGelu(x, weight, padding))
@@ -105,8 +119,7 @@ Tensor depthwiseGelu(const Tensor& x, const Tensor& weight, const Tensor& bias, 
   const int64_t groups = x.size(1);
   const auto* engine = at::GradMode::is_enabled() ? nullptr : usable(x, weight);
   if (!engine)
-    return at::gelu(at::conv2d(x, WeightCasts::of(weight), WeightCasts::of(bias), /*stride=*/1, padding, /*dilation=*/1,
-                               groups));
+    return at::gelu(nn::conv2d(x, WeightCasts::of(weight), WeightCasts::of(bias), {.padding = padding, .groups = groups}));
   const std::array<int64_t, 2> both{padding, padding}, one{1, 1};
   return engine->convolution.call(x, weight, optional(bias), both, one, one, groups, "gelu", Scalars(), "none");
 }

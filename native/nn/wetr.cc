@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "nn/autocast.h"
+#include "nn/products.h"
 #include "nn/weight_casts.h"
 
 namespace afa::nn {
@@ -28,7 +29,7 @@ at::Tensor WeTr::affinity(const std::vector<QueryKey>& lastTwo, int64_t images) 
     auto weights = attnProj_.weight.view({-1}).narrow(0, head, qk.heads);
     auto perChannel = weights.unsqueeze(1).expand({qk.heads, C / qk.heads}).reshape({C});
     auto query = qk.query.narrow(0, 0, B).reshape({B, -1, C}), key = qk.key.narrow(0, 0, B);
-    auto product = at::matmul(query * perChannel, key.transpose(1, 2)).to(at::kFloat);
+    auto product = nn::matmul(query * perChannel, key.transpose(1, 2)).to(at::kFloat);
     logits = logits.defined() ? logits + product : product;
     head += qk.heads;
   }

@@ -13,8 +13,11 @@ const SETTINGS = {
   'val.split': 'train',
   'train.samples_per_gpu': 8,
   'train.max_iters': 140,
-  'train.cam_iters': 100,
+  'train.cam_iters': 70,
   'train.aff_label_switch_iter': 120,
+  // As the demo: without them it is chance how well the segmentation head learns, of both kinds.
+  'train.aff_label_point': 'centre',
+  'train.aff_balance': 'kinds',
   'train.eval_iters': 140,
   'train.log_iters': 10,
   'scheduler.warmup_iter': 10,
@@ -28,7 +31,7 @@ beforeAll(async () => {
   const train = (name: string) => place.train('--config', config, '--work_dir', name, '--amp', name);
   // One thread each: both at a time.
   ended = await Promise.all(['none', 'bf16'].map(train));
-}, 1_800_000); // 30 s; 6 minutes and more on a CPU that has no bfloat16 of its own
+}, 600_000); // 30 to 60 s
 
 const steps = (name: string) => place.metrics(name).filter(({ kind }) => kind === 'train');
 /** Mean loss of all iterations up to each logged one. */
@@ -49,16 +52,16 @@ describe('--amp bf16 beside float32, from one seed', () => {
       expect(new Set(steps(name).map(({ phase }) => phase))).toEqual(new Set(['cls', 'cam', 'affinity']));
   });
 
-  // Of single iterations the losses part sooner: bfloat16's roundings move the weights, which move what the next batch
-  // costs, up or down. The running mean shows whether there is a bias. Of three seeds it was at most 0.9 % off in 30
-  // iterations; after 140 it was 1.0, 2.1 and -3.5 % off. (float32's own roundings, by one thread or two, do not show: the
-  // losses of those 140 iterations have the same four digits.)
-  it('has its losses: running mean within 2 % while the paths are one, 5 % to the end', () => {
+  // Of single iterations the losses part sooner: roundings move the weights, which move what the next batch costs, up or
+  // down, as any difference does. The running mean shows whether there is a bias. Of the seeds 0 to 2 it was at most 0.4 %
+  // off in 30 iterations, and 0.3, 3.9 and 2.3 % to the end; of float32 with a learning rate 1e-4 of itself higher it was
+  // 0.3, and 0.6, 1.0 and 0.9 %. Other orders of sums in bfloat16 gave up to 5.3 %.
+  it('has its losses: running mean within 2 % while the paths are one, 8 % to the end', () => {
     const [whole, half] = [runningMeans('none'), runningMeans('bf16')];
     expect(half).not.toEqual(whole);
     const off = half.map((mean, i) => Math.abs(mean / whole[i]! - 1));
     expect(Math.max(...off.slice(0, 3))).toBeLessThan(0.02);
-    expect(Math.max(...off)).toBeLessThan(0.05);
+    expect(Math.max(...off)).toBeLessThan(0.08);
     // Both learn: the last tenth costs less than a tenth of the first.
     for (const name of ['none', 'bf16']) {
       const own = steps(name).map(({ loss }) => loss as number);
@@ -66,15 +69,21 @@ describe('--amp bf16 beside float32, from one seed', () => {
     }
   });
 
-  it('reaches its scores: AUROC and average precision within 0.01, mIoU of every map within 0.05', () => {
+  // mIoU of segmentations was 0.01, 0.00 and 0.05 off; float32's own, with that learning rate, 0.04, 0.00 and 0.00 (of
+  // other lengths of these phases 0.06 and, in bfloat16, 0.08). Of maps it was at most 0.02 off, of both kinds.
+  it('reaches its scores: AUROC and average precision within 0.01, mIoU of maps within 0.05, of segmentations 0.1', () => {
     const of = (name: string) =>
       scores(name) as { auroc: number; evaluation: { perSlice: Record<string, { value: number }> } };
     for (const name of ['none', 'bf16']) expect(of(name).auroc).toBeGreaterThan(0.98);
     expect(Math.abs(of('bf16').auroc - of('none').auroc)).toBeLessThanOrEqual(0.01);
     const precision = (name: string) => of(name).evaluation.perSlice.auprc!.value;
     expect(Math.abs(precision('bf16') - precision('none'))).toBeLessThanOrEqual(0.01);
-    for (const map of ['segScore', 'camScore', 'affScore'])
-      expect(Math.abs(miou('bf16', map) - miou('none', map)), map).toBeLessThanOrEqual(0.05);
+    for (const [map, most] of [
+      ['segScore', 0.1],
+      ['camScore', 0.05],
+      ['affScore', 0.05],
+    ] as const)
+      expect(Math.abs(miou('bf16', map) - miou('none', map)), map).toBeLessThanOrEqual(most);
     // Not by having learnt nothing: background everywhere is 0.48.
     expect(miou('bf16', 'segScore')).toBeGreaterThan(0.6);
   });
