@@ -8,7 +8,7 @@ usage() {
   cat <<TEXT
 Usage: bundle/setup.sh [--no-tests]
 
-Builds the addon against this machine's PyTorch (2.11 to 2.14) and runs the tests: on the CPU, and on the GPU where one
+Builds the addon against this machine's PyTorch (2.11 to 2.15) and runs the tests: on the CPU, and on the GPU where one
 answers. Nothing is downloaded. Takes 5 to 15 minutes and 1 GB of disk; needs PyTorch, a C++20 compiler, CMake and make,
 and for the fused kernels of an NVIDIA GPU nvcc of PyTorch's CUDA generation.
 

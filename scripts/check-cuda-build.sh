@@ -47,7 +47,7 @@ while [ $# -gt 0 ]; do
   esac
 done
 [[ $jobs =~ ^[1-9][0-9]*$ ]] || refuse "Expected a number of jobs for --jobs but received $jobs."
-[[ $TORCH_VERSION =~ ^2\.1[1-4]\.[0-9]+$ ]] || refuse "Expected a PyTorch of 2.11 to 2.14, e.g. 2.14.1, for --torch but received $TORCH_VERSION."
+[[ $TORCH_VERSION =~ ^2\.1[1-5]\.[0-9]+$ ]] || refuse "Expected a PyTorch of 2.11 to 2.15, e.g. 2.14.1, for --torch but received $TORCH_VERSION."
 
 case $(realpath -m -- "${folder:-/}")/ in "$root"/*) refuse "Expected a folder outside this checkout for --dir but received $folder." ;; esac
 made=''

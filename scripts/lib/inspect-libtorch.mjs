@@ -4,7 +4,7 @@ import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, r
 import { join } from 'node:path';
 
 /** Inclusive range of libtorch releases whose C++ interface this package uses. */
-export const SUPPORTED = /** @type {const} */ ({ min: [2, 11], max: [2, 14] });
+export const SUPPORTED = /** @type {const} */ ({ min: [2, 11], max: [2, 15] });
 export const SUPPORTED_TEXT = `${SUPPORTED.min.join('.')} to ${SUPPORTED.max.join('.')}`;
 
 /**

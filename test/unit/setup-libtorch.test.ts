@@ -80,15 +80,15 @@ describe('one folder', () => {
   it.each([
     ['2.10.9', false],
     ['2.11.0', true],
-    ['2.14.3', true],
+    ['2.15.0', true],
     ['2.14.0a0+0123abc.nv26.10', true], // NVIDIA's images
-    ['2.15.0', false],
+    ['2.16.0', false],
     ['1.13.1', false],
     ['3.12.0', false],
   ])('of version %s: accepted is %s', (version, ok) => {
     const verdict = inspect(wheel(join(folder, 'torch'), version));
     expect(verdict.ok).toBe(ok);
-    if (!ok) expect(verdict.reason).toBe(`version ${version} is not supported (2.11 to 2.14 are)`);
+    if (!ok) expect(verdict.reason).toBe(`version ${version} is not supported (2.11 to 2.15 are)`);
   });
 
   it('is refused with its reason', () => {
