@@ -14,7 +14,7 @@ import type { SplitReport } from './datasets/split-report.js';
 import { claimGpu, readEnvironment } from './distributed/index.js';
 import { summaryTable } from './export/summary-table.js';
 import { writeReport } from './report/report.js';
-import { checkData } from './training/check-data.js';
+import { checkData, checkFirstImage } from './training/check-data.js';
 import { getDevice, whyNotCuda } from './training/device.js';
 import { exportSplit } from './training/export-split.js';
 import { requireGradientBackend } from './training/join-team.js';
@@ -36,11 +36,16 @@ await runMain(async () => {
   claimGpu();
   const device = getDevice(args.device);
   if (args.nproc_per_node > 1 || readEnvironment()) requireGradientBackend(device, args.backend);
-  const entered = await enterTeam(args, device, () => checkData(config));
+  const openData = async () => {
+    const data = checkData(config);
+    await checkFirstImage(config, data);
+    return data;
+  };
+  const entered = await enterTeam(args, device, openData);
   if (typeof entered === 'number') return entered;
   const { team } = entered;
   // Before the work directory is touched: a mistyped command leaves nothing behind.
-  const data = checkData(config);
+  const data = await openData();
   if (!resume) requirePretrained(config);
   await team.agree(factsOf(config, data.report));
   if (team.isLead) makeFolders(config);

@@ -56,19 +56,19 @@ export const teamArguments = ({
 
 /**
  * Joins the processes that do this command together, or starts them.
- * @param check what can be known before processes are started: its faults are said once
+ * @param check what can be known before processes are started, awaited: its faults are said once
  * @returns the exit code of the processes that were started, or the team that this process belongs to
  */
 export async function enterTeam(
   args: TeamArguments & { threads?: number | undefined },
   device: Device,
-  check: () => void = () => {},
+  check: () => unknown = () => {},
 ): Promise<number | { team: Team; notes: readonly string[] }> {
   const place = readEnvironment();
   if (!place && args.nproc_per_node > 1) {
     if (device.startsWith('cuda') && args.backend !== 'gloo')
       requireGpuForEach(args.nproc_per_node, gpuCount());
-    check();
+    await check();
     return launch({
       command: [process.execPath, ...process.execArgv, ...process.argv.slice(1)] as [string, ...string[]],
       processes: args.nproc_per_node,

@@ -1,7 +1,9 @@
+import { requireSize } from '../cam/image-size.js';
 import { UsageError } from '../config/errors.js';
 import type { Config } from '../config/schema.js';
 import type { Dataset, Warn } from '../datasets/dataset.js';
 import { getDataset } from '../datasets/registry.js';
+import type { PixelImage } from '../datasets/sample.js';
 import { describeSplits, requireSeparate, type SplitReport } from '../datasets/split-report.js';
 import { trainSampler } from '../loading/sampler.js';
 
@@ -32,6 +34,25 @@ export function checkData(config: Config): CheckedData {
     data.train.names.map((_, index) => data.train.label(index)),
   );
   return { ...data, report };
+}
+
+/**
+ * Reads one image of validation, whose size the others mostly share: one that the network cannot take at every scale
+ * would otherwise show at the first validation, hours later.
+ * @throws UsageError for an image that is too small, or, unless damaged ones are left out, damaged
+ */
+export async function checkFirstImage(
+  { backbone, cam, dataset }: Config,
+  { val }: CheckedData,
+): Promise<void> {
+  let image: PixelImage;
+  try {
+    image = await val.readImage(0);
+  } catch (error) {
+    if (dataset.bad_data === 'skip') return;
+    throw error;
+  }
+  requireSize(val.names[0]!, [image.height, image.width], cam.scales, backbone.stride);
 }
 
 /** Without its mask an image would silently count in some scores and not in others. */

@@ -107,6 +107,13 @@ describe('data', () => {
     await refusedWith({ 'train.samples_per_gpu': 19 }, message, 'Lower train.samples_per_gpu or add data');
   });
 
+  it('validation images that are too small for the smallest scale', async () => {
+    place.phantom({ size: 56 });
+    const message =
+      'at least 58 pixels a side, which leave 29 at scale 0.5, for image LASC_000_00_1 but received 56 x 56';
+    await refusedWith({}, message);
+  });
+
   it('a mask without its slice', async () => {
     place.phantom();
     rmSync(place.path('data/imageSlice/LASC_002_03_1.npy'));

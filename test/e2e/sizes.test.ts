@@ -108,12 +108,12 @@ describe('slices of different sizes', () => {
 
   it('too small for the smallest scale: the slice is named, training so far is kept', async () => {
     const place = new Workplace().phantom();
-    writeSlice(place, 'A_0', 57, 90);
+    writeSlice(place, 'LASC_000_00b_0', 57, 90); // the second: the first is looked at before training
     const config = place.config({ 'dataset.slice_split': [0, 6], 'train.eval_iters': 2 });
     const { code, stderr } = await place.train('--config', config);
     expect(code).toBe(1);
     expect(stderr).toContain(
-      'Error: Expected at least 58 pixels a side, which leave 29 at scale 0.5, for image A_0 but received 57 x 90. ' +
+      'Error: Expected at least 58 pixels a side, which leave 29 at scale 0.5, for image LASC_000_00b_0 but received 57 x 90. ' +
         'Enlarge the images, or set cam.scales to larger factors.\n' +
         'Training stopped after iteration 2, which work/checkpoints/last.pth holds: mend this, then go on with --resume.',
     );
@@ -125,6 +125,6 @@ describe('slices of different sizes', () => {
     expect(place.files('work', 'attention_maps')).toHaveLength(6);
     const gen = await place.genAttn('--config', config);
     expect(gen.code).toBe(2);
-    expect(gen.stderr).toContain('for image A_0 but received 57 x 90');
+    expect(gen.stderr).toContain('for image LASC_000_00b_0 but received 57 x 90');
   });
 });
