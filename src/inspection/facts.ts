@@ -24,6 +24,8 @@ export interface SplitNumbers {
     /** Samples whose label has a class that the mask lacks, and the other way round. */
     labelWithoutMask: string[];
     maskWithoutLabel: string[];
+    /** Pixels of a class in an image that shows it; null where no mask shows any. */
+    medianPixels: number | null;
   };
 }
 
@@ -31,11 +33,11 @@ export function numbersOf({ split, numClasses, samples, unreadable }: SplitScan)
   const positives = samples.filter(({ label }) => label.includes(1)).length;
   const classes = Array.from({ length: numClasses - 1 }, (_, c) => c);
   const known = samples.every(({ patient }) => patient !== undefined);
-  const masked = samples.filter(({ maskClasses }) => maskClasses !== undefined);
+  const masked = samples.filter(({ maskPixels }) => maskPixels !== undefined);
   const contradicted = (labelled: 0 | 1) =>
     masked
-      .filter(({ label, maskClasses }) =>
-        classes.some((c) => label[c] === labelled && maskClasses!.has(c + 1) !== (labelled === 1)),
+      .filter(({ label, maskPixels }) =>
+        classes.some((c) => label[c] === labelled && maskPixels!.has(c + 1) !== (labelled === 1)),
       )
       .map(({ name }) => name);
   return {
@@ -53,9 +55,14 @@ export function numbersOf({ split, numClasses, samples, unreadable }: SplitScan)
       present: masked.length,
       labelWithoutMask: contradicted(1),
       maskWithoutLabel: contradicted(0),
+      medianPixels: median(masked.flatMap(({ maskPixels }) => [...maskPixels!.values()])),
     },
   };
 }
+
+/** The upper one of the two in the middle; null of none. */
+const median = (values: readonly number[]): number | null =>
+  values.toSorted((a, b) => a - b)[values.length >> 1] ?? null;
 
 function tally(values: readonly string[]): Record<string, number> {
   const counts = new Map<string, number>();

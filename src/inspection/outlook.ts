@@ -54,6 +54,9 @@ export function outlookOf({ train, dataset, backbone }: Config, training: SplitN
 /** Below and above these shares of positives, classes are called unbalanced. */
 const RARE = 0.1;
 
+/** Objects of fewer cells are called small; those of the demo, for which docs/evaluation.md has figures, cover 1 to 3. */
+const FEW_CELLS = 4;
+
 /** Sentences about what should be looked at before training; the gravest first. */
 export function warningsFor(
   config: Config,
@@ -79,6 +82,7 @@ export function warningsFor(
     ...splits.flatMap((split) => tooSmall(split, config)),
     ...splits.flatMap((split) => tooFew(split, config)),
     ...splits.flatMap((split) => imbalance(split, config)),
+    ...splits.flatMap((split) => smallObjects(split, config)),
   ];
 }
 
@@ -154,6 +158,19 @@ function imbalance({ split, prevalence, samples, perClass }: SplitNumbers, { tra
     ? [
         `${split}: ${(100 * prevalence).toFixed(1)} % positive. Consider train.sampling: balanced or ` +
           'train.positive_weight: balanced.',
+      ]
+    : [];
+}
+
+function smallObjects({ split, masks }: SplitNumbers, { train, backbone }: Config): string[] {
+  const side = backbone.stride.reduce((product, stride) => product * stride, 1);
+  const cells = (masks.medianPixels ?? Number.POSITIVE_INFINITY) / side ** 2;
+  const kept = train.aff_label_point === 'centre' && train.aff_balance === 'kinds';
+  return split === train.split && cells < FEW_CELLS && !kept
+    ? [
+        `${split}: in half of the images that show a class it covers at most ${cells.toFixed(1)} cells of ${side} x ${side} pixels, ` +
+          'and objects of few cells are lost by affinity as the original learns it. Consider train.aff_label_point: centre ' +
+          'and train.aff_balance: kinds (docs/evaluation.md, Small objects).',
       ]
     : [];
 }

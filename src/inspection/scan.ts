@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { extname } from 'node:path';
 import type { Dataset } from '../datasets/dataset.js';
-import { MASK_IGNORE, type PixelImage } from '../datasets/sample.js';
+import { MASK_IGNORE, type Mask, type PixelImage } from '../datasets/sample.js';
 import { readNpyHeader } from '../io/npy.js';
 
 export interface SampleFacts {
@@ -19,8 +19,8 @@ export interface SampleFacts {
   values: Float32Array;
   /** Of size and pixels: equal images, equal hash, whatever their file form. */
   hash: string;
-  /** Classes with at least one pixel in the mask; undefined without a mask. */
-  maskClasses: Set<number> | undefined;
+  /** Pixels of each class in the mask, if any; undefined without a mask. */
+  maskPixels: Map<number, number> | undefined;
 }
 
 export interface SplitScan {
@@ -68,9 +68,6 @@ async function scanSample(dataset: Dataset, index: number, valuesPerImage: numbe
   }
   const step = Math.max(1, Math.floor(data.length / valuesPerImage));
   const values = Float32Array.from({ length: Math.floor(data.length / step) }, (_, i) => data[i * step]!);
-  const classes = mask && new Set(mask.data);
-  classes?.delete(0);
-  classes?.delete(MASK_IGNORE);
   return {
     name: dataset.names[index]!,
     patient: dataset.patients?.[index],
@@ -82,8 +79,15 @@ async function scanSample(dataset: Dataset, index: number, valuesPerImage: numbe
     max,
     values,
     hash: hashOf(image),
-    maskClasses: classes,
+    maskPixels: mask && pixelsByClass(mask),
   };
+}
+
+function pixelsByClass({ data }: Mask): Map<number, number> {
+  const pixels = new Map<number, number>();
+  for (const value of data)
+    if (value !== 0 && value !== MASK_IGNORE) pixels.set(value, (pixels.get(value) ?? 0) + 1);
+  return pixels;
 }
 
 function formatOf(dataset: Dataset, index: number): string {

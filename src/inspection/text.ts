@@ -41,6 +41,7 @@ const ROWS: readonly [string, (split: SplitNumbers) => Cell][] = [
     ({ intensity }) => intensity && short(intensity.percentiles[String(percent)]!),
   ]),
   ['masks', ({ masks }) => masks.present],
+  ['  pixels of a class, median', ({ masks }) => masks.medianPixels],
   ['unreadable', ({ unreadable }) => unreadable.length],
 ];
 

@@ -1,7 +1,7 @@
 /** The inspection of a dataset: what it counts, and that it finds what is wrong. */
 import { copyFileSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { writeNpy } from '../../src/io/npy.js';
+import { readNpy, writeNpy } from '../../src/io/npy.js';
 import { Workplace } from './workplace.js';
 
 const slices = 'data/imageSlice';
@@ -17,6 +17,13 @@ describe('a sound dataset', () => {
     const positives = (split: { names: string[] }) =>
       split.names.filter((name) => name.endsWith('_1')).length;
     const names = place.files(slices).map((file) => file.replace('.npy', ''));
+    const areas = names
+      .slice(6)
+      .map((name) => readNpy(place.path(`data/masks/${name}.npy`)).data as Uint8Array)
+      .map((mask) => mask.reduce((sum, value) => sum + value, 0))
+      .filter((area) => area > 0)
+      .sort((a, b) => a - b);
+    const median = areas[Math.floor(areas.length / 2)]!;
     expect(found.splits[0]).toMatchObject({
       split: 'train',
       samples: 18,
@@ -25,7 +32,7 @@ describe('a sound dataset', () => {
       sizes: { '64 x 64': 18 },
       formats: { 'npy uint8': 18 },
       unreadable: [],
-      masks: { present: 18, labelWithoutMask: [], maskWithoutLabel: [] },
+      masks: { present: 18, labelWithoutMask: [], maskWithoutLabel: [], medianPixels: median },
     });
     expect(found.splits[1]).toMatchObject({ split: 'val', samples: 6, patients: 1 });
     expect(found.duplicates).toEqual({ within: [], across: [] });
@@ -36,6 +43,19 @@ describe('a sound dataset', () => {
       iterations: { classification: 3, camLabels: 2, affinityLabels: 3 },
       pretrained: null,
     });
+  });
+
+  it('of small objects: warned of, unless the configuration keeps them', async () => {
+    const warnings = async (...args: string[]) => JSON.parse((await run('--json', ...args)).stdout).warnings;
+    expect(await warnings()).toEqual([
+      expect.stringMatching(
+        /^train: in half of the images that show a class it covers at most [0-3]\.\d cells of 16 x 16 pixels, .*train\.aff_balance: kinds/,
+      ),
+    ]);
+    const keep = ['--set', 'train.aff_label_point=centre', '--set', 'train.aff_balance=kinds'];
+    expect(await warnings(...keep)).toEqual([]);
+    // Cells of 4 x 4 pixels: the same objects cover many.
+    expect(await warnings('--set', 'backbone.stride=[4, 1, 1, 1]')).toEqual([]);
   });
 
   it('is shown as a table', async () => {
@@ -66,7 +86,11 @@ describe('a dataset with faults', () => {
       ...empty,
       data: empty.data.map((_, i) => Number(i < 9)),
     });
-    const config = place.config({ 'dataset.slice_split': [0, 8] });
+    const config = place.config({
+      'dataset.slice_split': [0, 8],
+      'train.aff_label_point': 'centre',
+      'train.aff_balance': 'kinds',
+    });
     const { code, stdout, stderr } = await place.start('inspect.js', ['--config', config, '--json']).ended;
     expect(code, stderr).toBe(0);
     warnings = JSON.parse(stdout).warnings;
