@@ -84,10 +84,10 @@ async function scanSample(dataset: Dataset, index: number, valuesPerImage: numbe
 }
 
 function pixelsByClass({ data }: Mask): Map<number, number> {
-  const pixels = new Map<number, number>();
-  for (const value of data)
-    if (value !== 0 && value !== MASK_IGNORE) pixels.set(value, (pixels.get(value) ?? 0) + 1);
-  return pixels;
+  const counts = new Uint32Array(256);
+  for (const value of data) counts[value]! += 1;
+  const shown = [...counts.entries()].filter(([value, n]) => n > 0 && value !== 0 && value !== MASK_IGNORE);
+  return new Map(shown);
 }
 
 function formatOf(dataset: Dataset, index: number): string {
