@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -61,6 +61,15 @@ function trainingConfig(settings: Record<string, unknown> = {}) {
 const train = (config: ReturnType<typeof trainingConfig>, options: TrainLoaderOptions = {}) =>
   opened(createTrainLoader(config, { onWarning: () => {}, ...options }));
 
+/** Puts damaged slices in the place of others, each at once: a worker that is reading one goes on with the sound file. */
+function damageAll(rootDir: string, names: readonly string[]): void {
+  const damaged = join(rootDir, 'damaged');
+  for (const name of names) {
+    writeFileSync(damaged, 'damaged');
+    renameSync(damaged, join(rootDir, `${name}.npy`));
+  }
+}
+
 /** Threads of this process by how far they give way to others. */
 function niceness(): number[] {
   return readdirSync('/proc/self/task').flatMap((id) => {
@@ -112,8 +121,7 @@ describe('createTrainLoader', () => {
     const begun = await take(loader, 12);
     // Six epochs have shown every slice: whoever reads one again now fails.
     expect(new Set(begun.flatMap(({ names }) => names)).size).toBe(11);
-    for (const name of loader.dataset.names)
-      writeFileSync(join(config.dataset.root_dir, `${name}.npy`), 'damaged');
+    damageAll(config.dataset.root_dir, loader.dataset.names);
     expect([...begun, ...(await take(loader, 12))]).toEqual(whole);
   });
 
@@ -121,8 +129,7 @@ describe('createTrainLoader', () => {
     const config = trainingConfig({ 'dataset.cache_bytes': 1 });
     const loader = train(config, { numWorkers: 2 });
     await take(loader, 12);
-    for (const name of loader.dataset.names)
-      writeFileSync(join(config.dataset.root_dir, `${name}.npy`), 'damaged');
+    damageAll(config.dataset.root_dir, loader.dataset.names);
     await expect(take(loader, 12)).rejects.toThrow('Expected a .npy file');
   });
 

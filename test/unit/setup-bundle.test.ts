@@ -32,7 +32,7 @@ describe.skipIf(missing.includes('bash'))('the command', () => {
       ['--jobs', 'many'],
       'Expected a number of jobs for --jobs but received many.',
     ],
-    ['scripts/check-cuda-build.sh', ['--torch', '1.13'], /2\.11 to 2\.14.* but received 1\.13/],
+    ['scripts/check-cuda-build.sh', ['--torch', '1.13'], /2\.11 to 2\.15.* but received 1\.13/],
     ['scripts/check-cuda-build.sh', ['--dir', root], /a folder outside this checkout/],
     ['scripts/check-cuda-build.sh', ['--keep', 'it'], /but received it/],
     ['scripts/check-on-gpu.sh', ['--only', 'tests,speed'], /parts among tests .* but received speed/],
