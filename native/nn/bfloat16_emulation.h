@@ -1,6 +1,6 @@
-// Mixed precision on a CPU without AVX-512: libtorch multiplies bfloat16 there in loops 20 to 40 times as slow as float32
-// (docs/performance.md). Operands are rounded as autocast does, multiplied in float32, and what comes out is rounded: the
-// same numbers but for the order of sums, since products of bfloat16 add up in float32 anyway.
+// Mixed precision on a CPU without AVX-512: libtorch multiplies bfloat16 there in loops, which make a step 13 times as
+// long as in float32 (docs/performance.md). Operands are rounded as autocast does, multiplied in float32, and what comes
+// out is rounded: the same numbers but for the order of sums, since products of bfloat16 add up in float32 anyway.
 #pragma once
 #include "nn/autocast.h"
 

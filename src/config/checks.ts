@@ -79,6 +79,9 @@ function shareableScale(share: boolean, scales: number[], accumulate: number): s
     : undefined;
 }
 
+/** Pixels a side of a cell, the unit of maps and affinity. */
+export const cellSide = (stride: readonly number[]): number => stride.reduce((product, s) => product * s, 1);
+
 /** Pixels a side that the first stage needs: its attention reduces the keys by an 8x8 convolution. */
 export const smallestSide = (stride: readonly number[]): number => 7 * stride[0]! + 1;
 

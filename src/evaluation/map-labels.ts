@@ -2,6 +2,7 @@ import { getDownSize } from '../cam/down-size.js';
 import { multiScaleCam } from '../cam/multi-scale.js';
 import { propagated } from '../cam/pipeline.js';
 import { camLabel, validCam } from '../cam/pseudo-labels.js';
+import { cellSide } from '../config/checks.js';
 import type { Config } from '../config/schema.js';
 import type { WeTr, WeTrOutput } from '../models/wetr.js';
 import type { Tensor } from '../tensor/index.js';
@@ -57,8 +58,7 @@ export function mapLabels(
   const valid = validCam(cam, labels);
   const out: MapLabels = { cam, camLabels: camLabel(valid, bkgScore) };
   if (affinity && propagation) {
-    const stride = model.options.stride.reduce((product, s) => product * s, 1);
-    const multi = { cam, affinity, grid: getDownSize([height, width], stride) };
+    const multi = { cam, affinity, grid: getDownSize([height, width], cellSide(model.options.stride)) };
     const [walked] = propagated(multi, valid, labels, [propagation.bkgScore], propagation.radius);
     const scores = walked!.interpolate([height, width]);
     out.refined = stretchedShares(scores);

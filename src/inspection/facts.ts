@@ -1,4 +1,5 @@
 /** From what was scanned to numbers about each split, and pairs of equal images. */
+import { quantile } from '../metrics/bootstrap.js';
 import type { SampleFacts, SplitScan } from './scan.js';
 
 /** Of all sampled pixels, in percent. */
@@ -34,6 +35,7 @@ export function numbersOf({ split, numClasses, samples, unreadable }: SplitScan)
   const classes = Array.from({ length: numClasses - 1 }, (_, c) => c);
   const known = samples.every(({ patient }) => patient !== undefined);
   const masked = samples.filter(({ maskPixels }) => maskPixels !== undefined);
+  const areas = masked.flatMap(({ maskPixels }) => [...maskPixels!.values()]).sort((a, b) => a - b);
   const contradicted = (labelled: 0 | 1) =>
     masked
       .filter(({ label, maskPixels }) =>
@@ -55,14 +57,10 @@ export function numbersOf({ split, numClasses, samples, unreadable }: SplitScan)
       present: masked.length,
       labelWithoutMask: contradicted(1),
       maskWithoutLabel: contradicted(0),
-      medianPixels: median(masked.flatMap(({ maskPixels }) => [...maskPixels!.values()])),
+      medianPixels: areas.length === 0 ? null : quantile(areas, 0.5),
     },
   };
 }
-
-/** The upper one of the two in the middle; null of none. */
-const median = (values: readonly number[]): number | null =>
-  values.toSorted((a, b) => a - b)[values.length >> 1] ?? null;
 
 function tally(values: readonly string[]): Record<string, number> {
   const counts = new Map<string, number>();

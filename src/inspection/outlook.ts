@@ -1,6 +1,6 @@
 /** What a configuration will do with the data, and what is likely to go wrong. */
 import { existsSync } from 'node:fs';
-import { smallestSide } from '../config/checks.js';
+import { cellSide, smallestSide } from '../config/checks.js';
 import type { Config } from '../config/schema.js';
 import { leakage, type SplitReport } from '../datasets/split-report.js';
 import type { duplicatesIn, SplitNumbers } from './facts.js';
@@ -163,7 +163,7 @@ function imbalance({ split, prevalence, samples, perClass }: SplitNumbers, { tra
 }
 
 function smallObjects({ split, masks }: SplitNumbers, { train, backbone }: Config): string[] {
-  const side = backbone.stride.reduce((product, stride) => product * stride, 1);
+  const side = cellSide(backbone.stride);
   const cells = (masks.medianPixels ?? Number.POSITIVE_INFINITY) / side ** 2;
   const kept = train.aff_label_point === 'centre' && train.aff_balance === 'kinds';
   return split === train.split && cells < FEW_CELLS && !kept

@@ -1,3 +1,4 @@
+import { cellSide } from '../config/checks.js';
 import type { Config } from '../config/schema.js';
 import { WeTr } from '../models/wetr.js';
 import { PolyWarmupAdamW } from '../optim/poly-warmup-adamw.js';
@@ -73,7 +74,7 @@ export function stepOptions(config: Config, device: Device, labels: readonly Uin
     affBalance: train.aff_balance,
     positiveWeights: positiveWeights(train.positive_weight, labels, dataset.num_classes - 1),
     device,
-    stride: backbone.stride.reduce((product, s) => product * s, 1),
+    stride: cellSide(backbone.stride),
     pictures: train.tensorboard.enabled ? train.tensorboard.images : 0,
   };
 }

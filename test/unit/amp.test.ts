@@ -98,8 +98,7 @@ describe('a bf16 model', () => {
     }
   });
 
-  // Where a CPU has no products of bfloat16 libtorch convolves channel by channel, 40 times as slow as float32. What float32
-  // convolves by that operation too, whole and not by channels, is small.
+  // Where a CPU has no products of bfloat16, libtorch calls that operation for every channel; in float32 only for small images.
   run('is convolved as float32 is, on any CPU', () => {
     const calls = (model: WeTr) => {
       native.recordOpsStart(100_000, false);
